@@ -1,0 +1,211 @@
+package flows
+
+import (
+	"cmp"
+	"slices"
+
+	"neuromast/sensor/packet"
+)
+
+// Text is a string in a batch's arena. It is valid as long as the batch.
+type Text struct{ Off, Len uint32 }
+
+// Span is a range of one of a batch's slices.
+type Span struct{ Off, Len uint32 }
+
+// LossKind names something the sensor did not see or could not keep. Gaps are data: every loss has a number.
+type LossKind uint8
+
+// The kinds of loss.
+const (
+	LostStreamBytes  LossKind = iota // bytes missing from streams that a parser reads
+	LostStreamBuffer                 // out-of-order bytes given up because a buffer's bound was reached
+	LostEvictedFlow                  // flows ended by the table's budget
+	LostParser                       // connections not parsed because the parser budget was reached
+	LostFact                         // facts beyond a batch's or a connection's cap
+	LostLateItem                     // packets behind the watermark, taken at the watermark's time
+	NumLossKinds
+)
+
+var lossNames = [NumLossKinds]string{
+	"stream_bytes", "stream_buffer_bytes", "evicted_flows", "unparsed_connections", "facts", "late_packets",
+}
+
+func (k LossKind) String() string { return lossNames[k] }
+
+// Kind says which slice of a batch an Item points into.
+type Kind uint8
+
+// The kinds of items.
+const (
+	KindRecord Kind = iota
+	KindDNS
+	KindTLS
+	KindSMB
+	KindRPC
+	KindAuth
+)
+
+// Item orders one entry of a batch.
+type Item struct {
+	At    packet.Time
+	Seq   uint64
+	Index uint32
+	Shard uint8
+	Kind  Kind
+}
+
+// Compare orders items by packet time, then shard, then the shard's own sequence: a total order that does not depend on
+// the number of workers.
+func (i Item) Compare(j Item) int {
+	if c := cmp.Compare(i.At, j.At); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(i.Shard, j.Shard); c != 0 {
+		return c
+	}
+	return cmp.Compare(i.Seq, j.Seq)
+}
+
+// MaxItems bounds a batch; what is beyond is counted as LostFact.
+const MaxItems = 1 << 20
+
+// maxArena bounds a batch's texts in bytes.
+const maxArena = 64 << 20
+
+// Batch is what a worker hands on at each watermark. The receiver owns it until it recycles it with Reset; texts point
+// into Arena and die with it.
+type Batch struct {
+	Watermark packet.Time // nothing at or before it follows from this worker
+	Worker    int
+	Final     bool // the last batch of this worker
+
+	Records []Record
+	Sides   []Side
+	DNS     []DNS
+	Answers []Answer
+	TLS     []TLS
+	SMB     []SMB
+	RPC     []RPC
+	Auth    []Auth
+	Order   []Item // every entry of the slices above (Sides and Answers belong to theirs); sorted by Sort
+	Arena   []byte
+	Lost    [NumLossKinds]uint64
+}
+
+// Reset empties b and keeps its memory.
+func (b *Batch) Reset() {
+	*b = Batch{
+		Records: b.Records[:0], Sides: b.Sides[:0], DNS: b.DNS[:0], Answers: b.Answers[:0], TLS: b.TLS[:0], SMB: b.SMB[:0],
+		RPC: b.RPC[:0], Auth: b.Auth[:0], Order: b.Order[:0], Arena: b.Arena[:0],
+	}
+}
+
+// Sort puts Order into its order.
+func (b *Batch) Sort() { slices.SortFunc(b.Order, Item.Compare) }
+
+// Bytes returns a text's bytes; they are borrowed from the batch.
+func (b *Batch) Bytes(t Text) []byte { return b.Arena[t.Off : t.Off+t.Len : t.Off+t.Len] }
+
+// String returns a copy of a text.
+func (b *Batch) String(t Text) string { return string(b.Bytes(t)) }
+
+// Out is where the machines of one shard write what they learn: it stamps each item with time, shard and sequence.
+// One worker uses it; Batch is replaced at every watermark. Time never runs backwards within a shard but for timeouts,
+// which lie between two watermarks and are sorted in.
+type Out struct {
+	Batch *Batch
+	Now   packet.Time // At of the items written next
+	seq   uint64
+	Shard uint8
+}
+
+// add stamps m and enters the item; it says false, and counts, where the batch is full.
+func (o *Out) add(m *Meta, kind Kind, index int) bool {
+	b := o.Batch
+	if len(b.Order) >= MaxItems {
+		b.Lost[LostFact]++
+		return false
+	}
+	o.seq++
+	m.At, m.Shard, m.Seq = o.Now, o.Shard, o.seq
+	b.Order = append(b.Order, Item{At: o.Now, Seq: o.seq, Index: uint32(index), Shard: o.Shard, Kind: kind})
+	return true
+}
+
+// Put copies s into the batch's arena. Past the arena's bound it returns an empty text and counts a lost fact.
+func (o *Out) Put(s []byte) Text {
+	b := o.Batch
+	if len(s) == 0 {
+		return Text{}
+	}
+	if len(b.Arena)+len(s) > maxArena {
+		b.Lost[LostFact]++
+		return Text{}
+	}
+	t := Text{Off: uint32(len(b.Arena)), Len: uint32(len(s))}
+	b.Arena = append(b.Arena, s...)
+	return t
+}
+
+// PutString is Put for a string.
+func (o *Out) PutString(s string) Text {
+	b := o.Batch
+	if len(s) == 0 || len(b.Arena)+len(s) > maxArena {
+		if len(s) > 0 {
+			b.Lost[LostFact]++
+		}
+		return Text{}
+	}
+	t := Text{Off: uint32(len(b.Arena)), Len: uint32(len(s))}
+	b.Arena = append(b.Arena, s...)
+	return t
+}
+
+// Record writes a flow record; Side, if any, must have been put by PutSide before.
+func (o *Out) Record(r *Record) {
+	if o.add(&r.Meta, KindRecord, len(o.Batch.Records)) {
+		o.Batch.Records = append(o.Batch.Records, *r)
+	}
+}
+
+// PutSide stores a side record and returns its index.
+func (o *Out) PutSide(s *Side) int32 {
+	o.Batch.Sides = append(o.Batch.Sides, *s)
+	return int32(len(o.Batch.Sides) - 1)
+}
+
+// DNS writes a DNS transaction; its answers must have been appended to Batch.Answers before.
+func (o *Out) DNS(d *DNS) {
+	if o.add(&d.Meta, KindDNS, len(o.Batch.DNS)) {
+		o.Batch.DNS = append(o.Batch.DNS, *d)
+	}
+}
+
+// TLS writes a ClientHello.
+func (o *Out) TLS(t *TLS) {
+	if o.add(&t.Meta, KindTLS, len(o.Batch.TLS)) {
+		o.Batch.TLS = append(o.Batch.TLS, *t)
+	}
+}
+
+// SMB writes an SMB operation.
+func (o *Out) SMB(s *SMB) {
+	if o.add(&s.Meta, KindSMB, len(o.Batch.SMB)) {
+		o.Batch.SMB = append(o.Batch.SMB, *s)
+	}
+}
+
+// RPC writes a DCE/RPC call.
+func (o *Out) RPC(r *RPC) {
+	if o.add(&r.Meta, KindRPC, len(o.Batch.RPC)) {
+		o.Batch.RPC = append(o.Batch.RPC, *r)
+	}
+}
+
+// Auth writes an authentication.
+func (o *Out) Auth(a *Auth) {
+	if o.add(&a.Meta, KindAuth, len(o.Batch.Auth)) {
+		o.Batch.Auth = append(o.Batch.Auth, *a)
+	}
+}

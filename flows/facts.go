@@ -1,0 +1,170 @@
+package flows
+
+import "neuromast/sensor/packet"
+
+// DNS is one transaction: a query with its answer, a query that stayed unanswered, or an answer whose query was not seen.
+type DNS struct {
+	Meta
+	Conn
+	QueryAt, AnswerAt   packet.Time // 0 where that half was not seen
+	QueryRef, AnswerRef Ref
+	Name                Text // question name as wire labels (length, bytes, …, 0), lower-cased: lengths and entropy come from it
+	Answers             Span // of Batch.Answers
+	QueryBytes          uint16
+	AnswerBytes         uint16
+	ID                  uint16
+	Type, Class         uint16
+	Flags               uint16 // header flags of the answer, else of the query
+	Rcode               uint8
+	MixedCase           bool // the name came in mixed case (RFC draft 0x20)
+	App                 App  // AppDNS, AppMDNS, AppLLMNR or AppNBNS
+}
+
+// Answered says whether the answer was seen.
+func (d *DNS) Answered() bool { return d.AnswerAt != 0 }
+
+// Answer is one resource record of a DNS answer section.
+type Answer struct {
+	Name Text // owner as wire labels, lower-cased
+	Data Text // presentation form: an address, a name with dots, or the RDATA as master-file text
+	TTL  uint32
+	Type uint16
+	Len  uint16 // RDATA length in bytes on the wire
+}
+
+// TLS is a ClientHello.
+type TLS struct {
+	Meta
+	Conn
+	ServerName Text
+	ALPN       Text // first protocol offered
+	JA4        Text // FoxIO JA4 of TLS clients (BSD-3)
+	JA3        [16]byte
+	Version    uint16 // highest version offered
+}
+
+// SMBOp is what an SMB fact says.
+type SMBOp uint8
+
+// The SMB operations that become facts.
+const (
+	SMBNegotiate SMBOp = iota // a dialect was agreed; Dialect
+	SMBTree                   // a share was connected; Share
+	SMBOpen                   // a file or directory was opened or created; Path, Access, Disposition, Created
+	SMBPipe                   // a named pipe was opened; Path is the pipe's name without \
+	SMBWrite                  // first write to a file, and once more at its close with the total; Head, Bytes
+	SMBRead                   // first read of a file, and once more at its close with the total
+	SMBRename                 // Path renamed to NewPath
+	SMBDelete                 // a file was marked for deletion
+	SMBEncrypted              // the session went over to encryption (transform header): nothing more is visible
+	SMBViolation              // a protocol violation that clients don't make; Path names it
+	NumSMBOps
+)
+
+var smbOpNames = [NumSMBOps]string{"negotiate", "tree", "open", "pipe", "write", "read", "rename", "delete", "encrypted", "violation"}
+
+func (o SMBOp) String() string { return smbOpNames[o] }
+
+// SMB is one operation on a share, a file or a pipe.
+type SMB struct {
+	Meta
+	Conn
+	Share       Text // UNC path as the client sent it, UTF-8
+	Path        Text // below the share, UTF-8, as sent
+	NewPath     Text
+	User        Text // DOMAIN\user of the session where NTLM showed it
+	Bytes       uint64
+	Status      uint32 // NTSTATUS of the answer
+	Access      uint32 // desired access mask (MS-SMB2 2.2.13.1)
+	Disposition uint32
+	Dialect     uint16 // 0x0202…0x0311; SMB1: 0x0001
+	Op          SMBOp
+	Answered    bool // the answer was seen; Status is valid
+	Created     bool // the answer says that the file was created anew
+	Final       bool // SMBWrite, SMBRead: the file was closed, Bytes is the total
+	DeleteClose bool // opened with DELETE_ON_CLOSE
+	HeadLen     uint8
+	Head        [16]byte // first bytes written or read at offset 0
+}
+
+// OK says that the server granted the operation.
+func (s *SMB) OK() bool { return s.Answered && s.Status == 0 }
+
+// Source says how an RPC call's interface is known.
+type Source uint8
+
+// The ways to know an interface, best first.
+const (
+	FromBind    Source = iota // the bind or alter context of this connection
+	FromPipe                  // the pipe's name: the bind was not seen
+	FromMapper                // an endpoint-mapper answer for this server and port (joined behind the batch boundary)
+	FromNowhere               // not known; UUID is zero
+)
+
+// UUID is a DCE UUID in the order it is written as text.
+type UUID [16]byte
+
+// Outcome is what became of a request.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Unseen    Outcome = iota // no answer was seen
+	Succeeded                // answered; for RPC: a response came (see Return for its own status)
+	Failed                   // refused or faulted
+)
+
+// RPC is one DCE/RPC call (C706, MS-RPCE), written when its response or fault came, or when none can be expected.
+type RPC struct {
+	Meta
+	Conn
+	Pipe       Text // name of the pipe, empty over TCP
+	Stub       Text // first bytes of the request's stub, at most 512; sealed where AuthLevel is 6
+	Reply      Text // first bytes of the response's stub, at most 128
+	Binding    Text // ept_map answers: "uuid port" of each TCP tower, space separated
+	User       Text // DOMAIN\user of the session or of the bind's NTLM
+	RequestAt  packet.Time
+	RequestRef Ref
+	Interface  UUID
+	StubLen    uint32 // of the whole request, over its fragments
+	ReplyLen   uint32
+	Return     uint32 // last four bytes of the response stub: the operation's own status; valid where HasReturn
+	Fault      uint32 // nca status of a fault PDU
+	CallID     uint32
+	Opnum      uint16
+	Version    uint16 // interface major version
+	AuthType   uint8  // 0 none, 9 SPNEGO, 10 NTLM, 16 Kerberos, 68 Netlogon
+	AuthLevel  uint8  // 1 none … 5 integrity, 6 privacy
+	Source     Source
+	Outcome    Outcome
+	HasReturn  bool
+	Bind       bool // not a call but a bind: Outcome says whether Interface was accepted; Opnum is 0
+	Encrypted  bool // AuthLevel 6: Stub and Reply are cipher text
+	Midstream  bool // the connection's start was not seen
+}
+
+// AuthMethod is how a user proved who they are.
+type AuthMethod uint8
+
+// The methods.
+const (
+	AuthNTLM AuthMethod = iota
+	AuthKerberos
+)
+
+// Auth is one authentication seen in a connection.
+type Auth struct {
+	Meta
+	Conn
+	User        Text
+	Domain      Text
+	Workstation Text // as the client claims: weak
+	Server      Text // NetBIOS or DNS computer name that the server claims
+	Status      uint32
+	Challenge   [8]byte // NTLM server challenge
+	Method      AuthMethod
+	Over        App // protocol that carried it
+	Outcome     Outcome
+	NTLMv1      bool
+	Anonymous   bool
+}
