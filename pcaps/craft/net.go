@@ -4,7 +4,6 @@
 package craft
 
 import (
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -64,7 +63,7 @@ func (n *Net) Host(name string, addr netip.Addr) *Host {
 		return h
 	}
 	h := &Host{Name: name, Addr: addr, MAC: n.gateway, ttl: 54, port: 49152}
-	if addr.IsPrivate() || addr.IsLinkLocalUnicast() {
+	if inside(addr) {
 		b := addr.As16()
 		h.MAC = net.HardwareAddr{0x02, 0x4e, b[12], b[13], b[14], b[15]}
 		h.ttl = 128
@@ -73,10 +72,15 @@ func (n *Net) Host(name string, addr netip.Addr) *Host {
 	return h
 }
 
+// v6Site is the documentation prefix (RFC 3849), which the crafted sites use as their own.
+var v6Site = netip.MustParsePrefix("2001:db8::/32")
+
+func inside(a netip.Addr) bool { return a.IsPrivate() || a.IsLinkLocalUnicast() || v6Site.Contains(a) }
+
 // delay is the one-way time between a and b.
 func (n *Net) delay(a, b *Host) time.Duration {
 	d := n.Inside
-	if !a.Addr.IsPrivate() || !b.Addr.IsPrivate() {
+	if !inside(a.Addr) || !inside(b.Addr) {
 		d = n.Outside
 	}
 	return d + time.Duration(n.Rand.Int64N(int64(d)/5))
@@ -153,20 +157,42 @@ func (n *Net) Len() int { return len(n.packets) }
 
 // WriteTo writes the packets in order of time as a pcap file with nanoseconds.
 func (n *Net) WriteTo(w io.Writer) (int64, error) {
-	slices.SortStableFunc(n.packets, func(a, b packet) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })
-	out := pcapgo.NewWriterNanos(w)
-	if err := out.WriteFileHeader(262144, layers.LinkTypeEthernet); err != nil {
+	out, err := NewWriter(w)
+	if err != nil {
 		return 0, err
 	}
-	written := int64(24)
-	for _, p := range n.packets {
-		ci := gopacket.CaptureInfo{Timestamp: p.at, CaptureLength: len(p.data), Length: len(p.data)}
-		if err := out.WritePacket(ci, p.data); err != nil {
-			return written, err
-		}
-		written += 16 + int64(len(p.data))
+	err = out.Drain(n, time.Time{})
+	return out.written, err
+}
+
+// Writer writes a network's packets as they become final, so that a long capture needs little memory.
+type Writer struct {
+	pcap    *pcapgo.Writer
+	written int64
+}
+
+// NewWriter writes the file's header: pcap, nanoseconds, Ethernet.
+func NewWriter(w io.Writer) (*Writer, error) {
+	out := pcapgo.NewWriterNanos(w)
+	return &Writer{out, 24}, out.WriteFileHeader(262144, layers.LinkTypeEthernet)
+}
+
+// Drain writes, in order of time, every packet before the given time, all of them where it is zero, and forgets them.
+func (w *Writer) Drain(n *Net, before time.Time) error {
+	slices.SortStableFunc(n.packets, func(a, b packet) int { return a.at.Compare(b.at) })
+	end := len(n.packets)
+	if !before.IsZero() {
+		end, _ = slices.BinarySearchFunc(n.packets, before, func(p packet, t time.Time) int { return p.at.Compare(t) })
 	}
-	return written, nil
+	for _, p := range n.packets[:end] {
+		ci := gopacket.CaptureInfo{Timestamp: p.at, CaptureLength: len(p.data), Length: len(p.data)}
+		if err := w.pcap.WritePacket(ci, p.data); err != nil {
+			return err
+		}
+		w.written += 16 + int64(len(p.data))
+	}
+	n.packets = append(n.packets[:0], n.packets[end:]...)
+	return nil
 }
 
 // Bytes returns n bytes without structure, as compressed or encrypted data has none.

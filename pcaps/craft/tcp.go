@@ -56,6 +56,19 @@ func (n *Net) Probe(at time.Time, client, server *Host, port uint16, answer Answ
 	}
 }
 
+// ProbeAgain sends a lone SYN that nobody answers, and its retransmissions after each of the waits.
+func (n *Net) ProbeAgain(at time.Time, client, server *Host, port uint16, waits ...time.Duration) {
+	c := n.conn(at, client, server, port)
+	for i := 0; ; i++ {
+		c.segment(0, layers.TCP{SYN: true}, nil)
+		if i == len(waits) {
+			return
+		}
+		c.side[0].seq-- // the same SYN once more
+		c.Wait(waits[i])
+	}
+}
+
 // Answer is how a port answers a probe.
 type Answer uint8
 
@@ -116,3 +129,6 @@ func (c *Conn) Close() {
 	c.wait()
 	c.segment(0, layers.TCP{ACK: true}, nil)
 }
+
+// Reset ends the connection by the client's RST.
+func (c *Conn) Reset() { c.segment(0, layers.TCP{RST: true, ACK: true}, nil) }

@@ -2,24 +2,36 @@
 //
 //	go run ./pcaps/write -o DIR [NAME|FILE.txt …]
 //
-// Without names it writes all of them. A word that ends in .txt is a description of your own.
+// Without names it writes all of them. A word that ends in .txt is a description of your own. The workload that speed is
+// measured on is written by
+//
+//	go run ./pcaps/write -o DIR -ent 100000
 package main
 
 import (
+	"bufio"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"neuromast/pcaps"
 	"neuromast/pcaps/scenario"
+	"neuromast/pcaps/workload"
 )
 
 func main() {
 	dir := flag.String("o", ".", "`directory` to write into")
 	list := flag.Bool("list", false, "list the captures and the verbs of a description")
+	ent := flag.Int("ent", 0, "write the enterprise workload with so many `flows` instead, as DIR/ent.pcap")
 	flag.Parse()
+	if *ent > 0 {
+		exit(create(filepath.Join(*dir, "ent.pcap"), workload.Ent{Seed: 1, Flows: *ent, Scale: 0.6}.Write))
+		return
+	}
 	if *list {
 		fmt.Println("captures:", strings.Join(pcaps.Names(), ", "))
 		fmt.Println("verbs:   ", strings.Join(scenario.Verbs(), ", "))
@@ -30,10 +42,14 @@ func main() {
 		names = pcaps.Names()
 	}
 	for _, name := range names {
-		if err := write(*dir, name); err != nil {
-			fmt.Fprintln(os.Stderr, "write:", err)
-			os.Exit(1)
-		}
+		exit(write(*dir, name))
+	}
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "write:", err)
+		os.Exit(1)
 	}
 }
 
@@ -42,18 +58,25 @@ func write(dir, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	return create(filepath.Join(dir, strings.TrimSuffix(filepath.Base(name), ".txt")+".pcap"), func(w io.Writer) error {
+		_, err := s.WriteTo(w)
+		return err
+	})
+}
+
+func create(path string, write func(io.Writer) error) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, strings.TrimSuffix(filepath.Base(name), ".txt")+".pcap")
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	if _, err := s.WriteTo(f); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	w := bufio.NewWriterSize(f, 1<<20)
+	if err := errors.Join(write(w), w.Flush(), f.Close()); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	return f.Close()
+	return nil
 }
 
 func open(name string) (*scenario.Scenario, error) {
