@@ -1,0 +1,65 @@
+# Neuromast: what people and CI run. Every target needs only Go and make unless its line says more.
+GO     ?= go
+BIN    := bin/neuromast
+OUT    := out
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PACKAGES := ./...
+
+export CGO_ENABLED ?= 0
+
+.PHONY: build demo test check bench fuzz golden docs score kafka kafka-stop test-kafka soak workloads bench-peers clean help
+
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+build:           ## the static binary, bin/neuromast
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN) ./sensor
+
+demo: build      ## analyse a capture that the project makes itself and show the findings
+	@mkdir -p $(OUT)
+	$(GO) run ./pcaps/write -o $(OUT)/demo intrusion
+	$(BIN) replay --quiet --out $(OUT)/demo/result $(OUT)/demo/intrusion.pcap
+	$(BIN) replay $(OUT)/demo/intrusion.pcap
+
+test:            ## the tests
+	$(GO) test $(PACKAGES)
+
+check:           ## format, vet, tests with the race detector (needs a C compiler), generated references fresh
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not gofmt-ed: $$unformatted"; exit 1; }
+	$(GO) vet $(PACKAGES)
+	CGO_ENABLED=1 $(GO) test -race $(PACKAGES)
+
+bench:           ## Go benchmarks of every stage: packets/s, ns, allocations
+	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+FUZZTIME ?= 60s
+fuzz:            ## every fuzz target for FUZZTIME each (default 60s)
+	@for p in $$($(GO) list $(PACKAGES)); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; \
+	done
+
+golden:          ## rewrite golden files and generated references; read the diff
+	$(GO) test $(PACKAGES) -update
+
+docs: golden     ## the same: generated references are golden files
+
+score: build     ## score the sensor on the labelled captures, where there are any beside the project
+	@if test -f ../shared/eval/score.py; then python3 ../shared/eval/score.py --sensor $(BIN) $(SCORE_FLAGS) || true; \
+	else echo "score: no labelled captures beside this checkout (../shared/eval/score.py is not there); nothing scored"; fi
+
+kafka:           ## start a real Apache Kafka on loopback (needs Java 17 and Maven)
+	deploy/kafka/kafka.sh start
+
+kafka-stop:      ## stop it
+	deploy/kafka/kafka.sh stop
+
+test-kafka:      ## the export tests against the real broker (needs Java 17, Maven, kcat)
+	deploy/kafka/kafka.sh start
+	NEUROMAST_KAFKA=127.0.0.1:9092 NEUROMAST_KAFKA_SH=$(CURDIR)/deploy/kafka/kafka.sh $(GO) test -count=1 -v -run RealKafka ./export/kafka; \
+	  r=$$?; deploy/kafka/kafka.sh stop; exit $$r
+
+clean:           ## remove what was built and written
+	rm -rf bin $(OUT)
