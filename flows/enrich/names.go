@@ -1,0 +1,75 @@
+package enrich
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/VictoriaMetrics/fastcache"
+
+	"neuromast/flows"
+	"neuromast/sensor/packet"
+)
+
+// MinNamesBytes is the least memory that Names takes once it is full: fastcache keeps 512 chunks of 64 KiB.
+const MinNamesBytes = 32 << 20
+
+// DNS record types that carry an address (RFC 1035 3.2.2, RFC 3596 2.1).
+const (
+	typeA    = 1
+	typeAAAA = 28
+)
+
+// Names is passive DNS: which name an address was last looked up by, for one client and for any client of a segment.
+// Its cache drops old entries when it is full and sometimes earlier, so it serves display only. A server may answer
+// whatever it likes: a name says what the client asked for, not who the address is. Used by one goroutine.
+type Names struct {
+	cache *fastcache.Cache
+	key   [4 + 16 + 16]byte
+	value []byte
+}
+
+// NewNames makes an empty cache of at most bytes, but no less than MinNamesBytes; memory is taken as entries come.
+func NewNames(bytes int) *Names {
+	return &Names{cache: fastcache.New(max(bytes, MinNamesBytes)), value: make([]byte, 0, 256)}
+}
+
+// Learn notes the addresses of an answer under the name that was asked for (not the owner of the address record, which
+// for a CDN is a name that nobody typed). Multicast DNS, LLMNR and NetBIOS are left out: there anyone answers.
+func (n *Names) Learn(b *flows.Batch, d *flows.DNS) {
+	if d.App != flows.AppDNS || d.Answers.Len == 0 || !d.Answered() {
+		return
+	}
+	n.value = flows.AppendName(n.value[:0], b.Bytes(d.Name))
+	if len(n.value) == 0 || string(n.value) == "." {
+		return
+	}
+	for _, a := range b.Answers[d.Answers.Off : d.Answers.Off+d.Answers.Len] {
+		if a.Type != typeA && a.Type != typeAAAA {
+			continue
+		}
+		addr, err := netip.ParseAddr(string(b.Bytes(a.Data)))
+		if err != nil {
+			continue
+		}
+		to := packet.AddrFrom(addr)
+		n.cache.Set(n.pack(d.Segment, d.Orig, to), n.value)
+		n.cache.Set(n.pack(d.Segment, packet.Addr{}, to), n.value)
+	}
+}
+
+// Name returns the name by which client last looked addr up, else any client of the segment, else nothing.
+func (n *Names) Name(seg packet.Segment, client, addr packet.Addr) string {
+	n.value = n.cache.Get(n.value[:0], n.pack(seg, client, addr))
+	if len(n.value) == 0 {
+		n.value = n.cache.Get(n.value[:0], n.pack(seg, packet.Addr{}, addr))
+	}
+	return string(n.value)
+}
+
+// pack returns the cache key; it is valid until the next call.
+func (n *Names) pack(seg packet.Segment, client, addr packet.Addr) []byte {
+	binary.BigEndian.PutUint32(n.key[:4], uint32(seg))
+	copy(n.key[4:20], client[:])
+	copy(n.key[20:], addr[:])
+	return n.key[:]
+}
