@@ -19,7 +19,7 @@ const (
 // maxName bounds a name in presentation form: 255 bytes on the wire (RFC 1035 2.3.4), each at most \DDD.
 const maxName = 4 * 255
 
-// AppendDNS appends a DNS transaction as one JSON document.
+// AppendDNS appends a DNS transaction as one JSON document. Its one allocation is the public suffix list's (splitName).
 func AppendDNS(b []byte, batch *flows.Batch, d *flows.DNS, env *Env) []byte {
 	ref := d.QueryRef
 	if d.QueryAt == 0 {
@@ -109,22 +109,24 @@ func appendDNSBody(b []byte, batch *flows.Batch, d *flows.DNS) []byte {
 	}
 	b = appendUint(b, `,"id":"`, uint64(d.ID))
 	b = append(b, `","op_code":"`...)
-	b = appendCode(b, opcodes[:], uint64(d.Flags>>11&15), "OPCODE")
+	b = appendOpcode(b, d.Flags>>11&15)
 	b = append(b, `","header_flags":[`...)
 	b = appendHeaderFlags(b, d.Flags)
 	b = append(b, ']')
 	if d.Answered() {
 		b = append(b, `,"response_code":"`...)
-		b = appendCode(b, rcodes[:], uint64(d.Rcode), "RCODE")
+		b = append(b, flows.RcodeName(d.Rcode)...)
 		b = append(b, '"')
 	}
 
 	var buf [maxName]byte
 	name := flows.AppendName(buf[:0], batch.Bytes(d.Name))
 	b = append(b, `,"question":{"name":`...)
+	start := len(b) + 1
 	b = appendString(b, name)
+	name = b[start : len(b)-1] // as written: equal, unless it holds escapes, and then it is not split
 	b = append(b, `,"type":"`...)
-	b = appendType(b, d.Type, d.App)
+	b = append(b, d.TypeName()...)
 	b = append(b, `","class":"`...)
 	b = appendClass(b, d.Class)
 	b = append(b, '"')
@@ -156,7 +158,7 @@ func appendDNSBody(b []byte, batch *flows.Batch, d *flows.DNS) []byte {
 		b = append(b, `{"name":`...)
 		b = appendString(b, flows.AppendName(buf[:0], batch.Bytes(a.Name)))
 		b = append(b, `,"type":"`...)
-		b = appendType(b, a.Type, d.App)
+		b = append(b, typeName(a.Type, d.App)...)
 		b = append(b, `","class":"IN"`...)
 		b = appendUint(b, `,"ttl":`, uint64(a.TTL))
 		b = append(b, `,"data":`...)
@@ -186,10 +188,11 @@ func appendDNSBody(b []byte, batch *flows.Batch, d *flows.DNS) []byte {
 // there is none. The list wants lower case and no trailing dot, as AppendName gives. Names with escaped bytes are not
 // split: an escaped dot is no boundary.
 func splitName(name []byte) (suffix, registered int) {
-	if len(name) == 0 || bytes.IndexByte(name, '\\') >= 0 {
+	if len(name) == 0 || name[0] == '.' || bytes.IndexByte(name, '\\') >= 0 {
 		return -1, -1
 	}
 	// The string lives for this call only and name does not change meanwhile; a copy would cost an allocation a record.
+	// One of 48 B remains: PublicSuffix asks netip whether the name is an address, and drops its error.
 	s := unsafe.String(&name[0], len(name))
 	tld, _ := publicsuffix.PublicSuffix(s)
 	suffix = len(s) - len(tld)
@@ -214,11 +217,6 @@ func isAddress(typ uint16, data []byte) bool {
 
 var opcodes = [...]string{0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE", 6: "DSO"}
 
-var rcodes = [...]string{
-	0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN", 7: "YXRRSET", 8: "NXRRSET",
-	9: "NOTAUTH", 10: "NOTZONE", 11: "DSOTYPENI", 16: "BADVERS",
-}
-
 // The header flags in the order in which ECS lists them, with their bit (RFC 1035 4.1.1, RFC 4035 3.2).
 var headerFlags = [...]struct {
 	bit  uint16
@@ -242,35 +240,18 @@ func appendHeaderFlags(b []byte, flags uint16) []byte {
 	return b
 }
 
-// appendCode appends a code's name, or the prefix and its number.
-func appendCode(b []byte, names []string, code uint64, prefix string) []byte {
-	if code < uint64(len(names)) && names[code] != "" {
-		return append(b, names[code]...)
+// appendOpcode appends the name of an operation code (IANA), or OPCODE and its number.
+func appendOpcode(b []byte, code uint16) []byte {
+	if int(code) < len(opcodes) && opcodes[code] != "" {
+		return append(b, opcodes[code]...)
 	}
-	return strconv.AppendUint(append(b, prefix...), code, 10)
+	return strconv.AppendUint(append(b, "OPCODE"...), uint64(code), 10)
 }
 
-// recordTypes are IANA's names of record types below 256.
-var recordTypes = [256]string{
-	1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 10: "NULL", 11: "WKS", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT", 17: "RP", 18: "AFSDB",
-	24: "SIG", 25: "KEY", 28: "AAAA", 29: "LOC", 33: "SRV", 35: "NAPTR", 36: "KX", 37: "CERT", 39: "DNAME", 41: "OPT", 42: "APL",
-	43: "DS", 44: "SSHFP", 45: "IPSECKEY", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY", 49: "DHCID", 50: "NSEC3", 51: "NSEC3PARAM",
-	52: "TLSA", 53: "SMIMEA", 55: "HIP", 59: "CDS", 60: "CDNSKEY", 61: "OPENPGPKEY", 62: "CSYNC", 63: "ZONEMD", 64: "SVCB",
-	65: "HTTPS", 99: "SPF", 108: "EUI48", 109: "EUI64", 249: "TKEY", 250: "TSIG", 251: "IXFR", 252: "AXFR", 255: "ANY",
-}
-
-// appendType appends a record type's name, or TYPEn (RFC 3597 5). NetBIOS gives two numbers a meaning of its own
-// (RFC 1002 4.2.1.2).
-func appendType(b []byte, t uint16, app flows.App) []byte {
-	switch {
-	case app == flows.AppNBNS && t == 32:
-		return append(b, "NB"...)
-	case app == flows.AppNBNS && t == 33:
-		return append(b, "NBSTAT"...)
-	case t == 257:
-		return append(b, "CAA"...)
-	}
-	return appendCode(b, recordTypes[:], uint64(t), "TYPE")
+// typeName names a record's type as it is called in the protocol that carried it.
+func typeName(t uint16, app flows.App) string {
+	d := flows.DNS{Type: t, App: app}
+	return d.TypeName()
 }
 
 func appendClass(b []byte, c uint16) []byte {
