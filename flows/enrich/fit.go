@@ -19,11 +19,8 @@ type Fit struct {
 	counts [8]uint64
 }
 
-// Add counts a flow at its first record.
+// Add counts a flow; it is called with one record of each.
 func (f *Fit) Add(s *Site, r *flows.Record) {
-	if r.Report > 1 {
-		return
-	}
 	f.Flows++
 	if s.Internal(r.Orig) || s.Internal(r.Resp) {
 		return

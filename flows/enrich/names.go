@@ -10,8 +10,9 @@ import (
 	"neuromast/sensor/packet"
 )
 
-// MinNamesBytes is the least memory that Names takes once it is full: fastcache keeps 512 chunks of 64 KiB.
-const MinNamesBytes = 32 << 20
+// namesBytes is the memory that Names takes once it is full, fastcache's least: 512 chunks of 64 KiB, room for about
+// 200,000 addresses. What goes beyond forgets the oldest.
+const namesBytes = 32 << 20
 
 // DNS record types that carry an address (RFC 1035 3.2.2, RFC 3596 2.1).
 const (
@@ -28,9 +29,9 @@ type Names struct {
 	value []byte
 }
 
-// NewNames makes an empty cache of at most bytes, but no less than MinNamesBytes; memory is taken as entries come.
-func NewNames(bytes int) *Names {
-	return &Names{cache: fastcache.New(max(bytes, MinNamesBytes)), value: make([]byte, 0, 256)}
+// NewNames makes an empty cache; memory is taken as entries come.
+func NewNames() *Names {
+	return &Names{cache: fastcache.New(namesBytes), value: make([]byte, 0, 256)}
 }
 
 // Learn notes the addresses of an answer under the name that was asked for (not the owner of the address record, which
