@@ -120,11 +120,10 @@ func appendDNSBody(b []byte, batch *flows.Batch, d *flows.DNS) []byte {
 	}
 
 	var buf [maxName]byte
-	name := flows.AppendName(buf[:0], batch.Bytes(d.Name))
 	b = append(b, `,"question":{"name":`...)
 	start := len(b) + 1
-	b = appendString(b, name)
-	name = b[start : len(b)-1] // as written: equal, unless it holds escapes, and then it is not split
+	b = appendString(b, flows.AppendName(buf[:0], batch.Bytes(d.Name)))
+	name := b[start : len(b)-1] // as written: equal, unless it holds escapes, and then it is not split
 	b = append(b, `,"type":"`...)
 	b = append(b, d.TypeName()...)
 	b = append(b, `","class":"`...)
