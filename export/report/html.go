@@ -167,15 +167,17 @@ func cleanAll(list []string) []string {
 	return out
 }
 
-// odds says a weight as people bet.
+// odds says a weight in words: e^llr is how much likelier the evidence is in an attack.
 func odds(llr float64) string {
-	if llr <= 0 {
-		return "no weight"
+	switch x := math.Exp(llr); {
+	case x < 1.5:
+		return "about as likely in an attack as without one"
+	case x < 10:
+		return fmt.Sprintf("%.1f times as likely in an attack as without one", x)
+	case x < 1e6:
+		return grouped(uint64(x+0.5)) + " times as likely in an attack as without one"
 	}
-	if x := math.Exp(llr); x < 1e6 {
-		return grouped(uint64(x+0.5)) + " : 1"
-	}
-	return "over a million : 1"
+	return "over a million times as likely in an attack as without one"
 }
 
 func period(from, to packet.Time) string {

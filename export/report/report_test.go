@@ -285,7 +285,10 @@ func TestFigures(t *testing.T) {
 			t.Errorf("%d: got %s, want %s", n, got, want)
 		}
 	}
-	for llr, want := range map[float64]string{-1: "no weight", 6.5: "665 : 1", 20: "over a million : 1"} {
+	for llr, want := range map[float64]string{
+		-1: "about as likely in an attack as without one", 1: "2.7 times as likely in an attack as without one",
+		6.5: "665 times as likely in an attack as without one", 20: "over a million times as likely in an attack as without one",
+	} {
 		if got := odds(llr); got != want {
 			t.Errorf("%g: got %s, want %s", llr, got, want)
 		}
