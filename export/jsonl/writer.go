@@ -45,10 +45,16 @@ type file struct {
 	err   error // the first one; nothing is written after it
 }
 
-// Create makes the directory where it is missing and opens its files.
-func Create(dir string) (*Writer, error) {
+// Create makes the directory where it is missing and opens its files. beside names what others will write there at the
+// end (summary.json): an earlier run's is removed too.
+func Create(dir string, beside ...string) (*Writer, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("output directory: %w", err)
+	}
+	for _, name := range beside {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("earlier output is in the way: %w", err)
+		}
 	}
 	w := &Writer{}
 	for t := range export.NumTopics {

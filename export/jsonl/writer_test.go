@@ -64,7 +64,10 @@ func TestAnInterruptedRunLeavesNothingWhole(t *testing.T) {
 	if err := first.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	second, err := Create(dir)
+	if err := os.WriteFile(filepath.Join(dir, "summary.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second, err := Create(dir, "summary.json", "report.html")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"neuromast/detectors"
-	"neuromast/flows"
 	"neuromast/sensor/packet"
 )
 
@@ -171,15 +170,4 @@ func techniqueText(f *detectors.Finding) string {
 		list = append(list, clean(t.ID+" "+t.Name))
 	}
 	return strings.Join(list, ", ")
-}
-
-// communityIDs lists the finding's flows, each once.
-func communityIDs(f *detectors.Finding) []string {
-	var ids []string
-	for i := range f.Conns {
-		if id := string(flows.AppendCommunityID(nil, &f.Conns[i])); !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-	}
-	return ids
 }
