@@ -178,6 +178,78 @@ func TestFindingSays(t *testing.T) {
 	}
 }
 
+// ecsFields are the ECS 9.4 fields that records use. A name that is not here belongs under neuromast.
+var ecsFields = strings.Fields(`
+@timestamp message ecs.version
+event.kind event.category event.type event.module event.dataset event.id event.start event.end event.duration event.risk_score event.severity
+source.ip source.port source.mac source.bytes source.packets
+destination.ip destination.port destination.mac destination.bytes destination.packets destination.domain
+network.type network.direction network.iana_number network.transport network.protocol network.community_id network.bytes network.packets
+network.name network.vlan.id network.inner.vlan.id
+related.ip related.hosts related.user
+observer.type observer.vendor observer.product observer.version observer.name observer.hostname
+rule.id rule.name rule.category
+threat.framework threat.tactic.id threat.tactic.name threat.tactic.reference threat.technique.id threat.technique.name
+threat.technique.reference threat.technique.subtechnique.id threat.technique.subtechnique.name threat.technique.subtechnique.reference
+dns.type dns.id dns.op_code dns.header_flags dns.response_code dns.question.name dns.question.type dns.question.class
+dns.question.registered_domain dns.question.subdomain dns.question.top_level_domain dns.answers.name dns.answers.type dns.answers.class
+dns.answers.ttl dns.answers.data dns.resolved_ip`)
+
+func TestNamesOutsideOurNamespaceAreECS(t *testing.T) {
+	known := map[string]bool{}
+	for _, name := range ecsFields {
+		known[name] = false
+	}
+	note := func(doc []byte) {
+		var v any
+		if err := json.Unmarshal(doc, &v); err != nil {
+			t.Fatal(err)
+		}
+		var walk func(path string, v any)
+		walk = func(path string, v any) {
+			switch v := v.(type) {
+			case map[string]any:
+				for key, e := range v {
+					if path == "" && key != "neuromast" {
+						walk(key, e)
+					} else if path != "" {
+						walk(path+"."+key, e)
+					}
+				}
+			case []any:
+				for _, e := range v {
+					walk(path, e)
+				}
+			default:
+				if _, ok := known[path]; !ok {
+					t.Errorf("%s is no ECS field", path)
+				}
+				known[path] = true
+			}
+		}
+		walk("", v)
+	}
+	env := testEnv()
+	for seed := range uint64(50) {
+		r := random{rand.New(rand.NewPCG(seed, 2))}
+		fb, f := r.flow()
+		note(AppendFlow(nil, fb, f, env))
+		db, d := r.dns()
+		note(AppendDNS(nil, db, d, env))
+		note(AppendFinding(nil, r.finding(), env))
+	}
+	fb, f := smbFlow()
+	note(AppendFlow(nil, fb, f, env))
+	db, d := dnsTransaction()
+	note(AppendDNS(nil, db, d, env))
+	note(AppendFinding(nil, finding(), env))
+	for name, used := range known {
+		if !used {
+			t.Errorf("no record uses %s", name)
+		}
+	}
+}
+
 func TestDirections(t *testing.T) {
 	env := testEnv()
 	in, out := addr("10.1.2.3"), addr("198.51.100.1")
