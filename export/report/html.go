@@ -318,7 +318,7 @@ func drawTimeline(s story, sum *Summary) *timeline {
 			risk := detectors.Risk(f.LLR)
 			l.Bars = append(l.Bars, bar{
 				X: fmt.Sprintf("%.1f", min(from, laneLeft+laneWidth-4)), Width: fmt.Sprintf("%.1f", max(to-from, 4)),
-				Severity: detectors.SeverityOf(risk).String(), Title: fmt.Sprintf("%s: %s (risk %.0f)", f.Start.Std().Format(time.DateTime), clean(f.Rule.Name), risk),
+				Severity: detectors.SeverityOf(risk).String(), Title: fmt.Sprintf("%s: %s (risk %d)", f.Start.Std().Format(time.DateTime), clean(f.Rule.Name), int(risk)),
 			})
 		}
 		tl.Lanes = append(tl.Lanes, l)

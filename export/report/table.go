@@ -303,7 +303,7 @@ func (t *table) headline(r *row) []string {
 	text := shorten(clean(f.Rule.Name), max(room-columns(target+more), room/2))
 	text += shorten(target, room-columns(text+more)) + more
 	return []string{"  " + t.paint(severityColour[sev], severityWord[sev]) + strings.Repeat(" ", 8-len(severityWord[sev])) +
-		fmt.Sprintf("  %3d  ", int(risk+0.5)) + t.paint(bold, pad(shorten(text, room), room)) + "  " + t.paint(dim, at)}
+		fmt.Sprintf("  %3d  ", int(risk)) + t.paint(bold, pad(shorten(text, room), room)) + "  " + t.paint(dim, at)}
 }
 
 // clock says when, with the day where the capture spans several.

@@ -21,7 +21,7 @@ var severityNumber = [...]uint64{
 
 // AppendFinding appends a finding as one JSON document.
 func AppendFinding(b []byte, f *detectors.Finding, env *Env) []byte {
-	risk := math.Round(detectors.Risk(f.LLR)*10) / 10
+	risk := math.Floor(detectors.Risk(f.LLR)*10) / 10 // cut, not rounded, lest it show in a higher band than it is
 	severity := detectors.SeverityOf(detectors.Risk(f.LLR))
 	hasTarget := f.Target.Addr != packet.Addr{}
 

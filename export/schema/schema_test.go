@@ -17,6 +17,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"neuromast/detectors"
 	"neuromast/flows"
 	"neuromast/sensor/packet"
 )
@@ -246,6 +247,33 @@ func TestNamesOutsideOurNamespaceAreECS(t *testing.T) {
 	for name, used := range known {
 		if !used {
 			t.Errorf("no record uses %s", name)
+		}
+	}
+}
+
+// TestRiskAndSeverityAgree: a score that consumers compare with a band's bound says what the severity says.
+func TestRiskAndSeverityAgree(t *testing.T) {
+	f := finding()
+	for llr := -1.0; llr < 12; llr += 0.001 {
+		f.LLR = llr
+		var doc struct {
+			Event struct {
+				Risk     float64 `json:"risk_score"`
+				Severity float64
+			}
+			Neuromast struct{ Severity string }
+		}
+		if err := json.Unmarshal(AppendFinding(nil, f, testEnv()), &doc); err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		for i, bound := range []float64{21, 47, 73, 99} {
+			if doc.Event.Risk >= bound {
+				want = i + 1
+			}
+		}
+		if got := doc.Neuromast.Severity; got != detectors.Severity(want).String() || doc.Event.Severity != []float64{0, 21, 47, 73, 99}[want] {
+			t.Fatalf("llr %g: risk %g, severity %s (%g)", llr, doc.Event.Risk, got, doc.Event.Severity)
 		}
 	}
 }
