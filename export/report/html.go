@@ -130,7 +130,7 @@ func findingOf(f *detectors.Finding, sum *Summary, number int) findingView {
 	risk := detectors.Risk(f.LLR)
 	v := findingView{
 		Number: number, ID: f.ID(), Rule: clean(f.Rule.Name), RuleID: clean(f.Rule.ID), Severity: detectors.SeverityOf(risk).String(),
-		Stage: f.Rule.Stage.String(), Risk: int(risk + 0.5), Odds: odds(f.LLR), Target: targetText(f, sum.Label), When: period(f.Start, f.End),
+		Stage: f.Rule.Stage.String(), Risk: int(risk), Odds: odds(f.LLR), Target: targetText(f, sum.Label), When: period(f.Start, f.End),
 		Message: clean(f.Message), Brief: number > maxDetailed, Open: number <= 3,
 	}
 	if v.Brief {
