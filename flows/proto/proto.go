@@ -1,0 +1,60 @@
+// Package proto names the application of a connection by its first bytes and lends the parsers of one shard.
+//
+// Recognition goes by content: signatures with lengths and fields that must agree, dispatched on the first byte. Ports
+// only break ties between applications that begin alike (FTP and SMTP greet with 220; mDNS and LLMNR are DNS).
+package proto
+
+import (
+	"errors"
+	"fmt"
+
+	"neuromast/flows"
+	"neuromast/flows/proto/dns"
+	"neuromast/flows/proto/tls"
+)
+
+// Config bounds the parsers of one shard; there are flows.NumShards of them.
+type Config struct {
+	MaxParsers int `yaml:"max_parsers"` // TCP connections parsed at once per shard, 1 to 65536; further ones are counted and not parsed
+	MaxQueries int `yaml:"max_queries"` // DNS queries that wait for an answer per shard, 1 to 65536, about 400 bytes each; beyond it the oldest is given up
+}
+
+// Default returns the bounds that hold where nothing else is said: 32,768 connections and 131,072 queries over all
+// shards, the latter at most 52 MiB.
+func Default() Config { return Config{MaxParsers: 512, MaxQueries: 2048} }
+
+// Validate names every wrong value.
+func (c Config) Validate() error {
+	var errs []error
+	for _, f := range []struct {
+		name  string
+		value int
+	}{{"max_parsers", c.MaxParsers}, {"max_queries", c.MaxQueries}} {
+		if f.value < 1 || f.value > 65536 {
+			errs = append(errs, fmt.Errorf("%s: %d is not in 1 to 65536", f.name, f.value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Stats counts what a set did.
+type Stats struct {
+	Recognised [flows.NumApps]uint64 // calls of Identify by result; AppUnknown: first bytes that told nothing
+	Lent       uint64                // parsers lent so far
+	InUse      uint64                // parsers lent now
+	Refused    uint64                // connections not parsed because the budget was reached
+	DNS        dns.Stats
+	TLS        tls.Stats
+}
+
+// Add adds o to s.
+func (s *Stats) Add(o Stats) {
+	for i, n := range o.Recognised {
+		s.Recognised[i] += n
+	}
+	s.Lent += o.Lent
+	s.InUse += o.InUse
+	s.Refused += o.Refused
+	s.DNS.Add(o.DNS)
+	s.TLS.Add(o.TLS)
+}

@@ -1,0 +1,97 @@
+package proto
+
+import (
+	"neuromast/flows"
+	"neuromast/flows/proto/dns"
+	"neuromast/flows/proto/tls"
+	"neuromast/flows/stream"
+	"neuromast/sensor/packet"
+)
+
+var _ stream.Protocols = (*Set)(nil)
+
+// maxIdle is how many parsers of one application wait in the pool for the next connection; chosen by us.
+const maxIdle = 64
+
+// Set recognises the applications and lends the parsers of one shard. One worker uses it.
+type Set struct {
+	cfg       Config
+	stats     Stats
+	dns       *dns.Transactions
+	datagrams [flows.NumApps]stream.Datagrams
+	idle      [flows.NumApps][]stream.Parser
+	lent      int
+}
+
+// New returns the set of one shard. The configuration must be valid.
+func New(cfg Config) *Set {
+	s := &Set{cfg: cfg, dns: dns.New(cfg.MaxQueries)}
+	for _, app := range []flows.App{flows.AppDNS, flows.AppMDNS, flows.AppLLMNR, flows.AppNBNS} {
+		s.datagrams[app] = s.dns.Datagrams(app)
+	}
+	return s
+}
+
+// parser returns a new parser, nil where the application has none.
+func (s *Set) parser(app flows.App) stream.Parser {
+	switch app {
+	case flows.AppDNS, flows.AppLLMNR:
+		return s.dns.Parser(app)
+	case flows.AppTLS:
+		return tls.New(&s.stats.TLS)
+	}
+	return nil
+}
+
+// Identify implements stream.Protocols.
+func (s *Set) Identify(c *flows.Conn, _ flows.Dir, first []byte) flows.App {
+	app := flows.AppUnknown
+	switch c.Proto {
+	case packet.ProtoTCP:
+		app = identifyTCP(c, first)
+	case packet.ProtoUDP:
+		app = identifyUDP(c, first)
+	}
+	s.stats.Recognised[app]++
+	return app
+}
+
+// Get implements stream.Protocols.
+func (s *Set) Get(app flows.App, midstream bool) (p stream.Parser) {
+	idle := s.idle[app]
+	if n := len(idle); n > 0 && s.lent < s.cfg.MaxParsers {
+		p, s.idle[app] = idle[n-1], idle[:n-1]
+	} else if p = s.parser(app); p == nil {
+		return nil
+	} else if s.lent >= s.cfg.MaxParsers {
+		s.stats.Refused++
+		return nil
+	}
+	s.lent++
+	s.stats.Lent++
+	p.Reset(midstream)
+	return p
+}
+
+// Put implements stream.Protocols.
+func (s *Set) Put(app flows.App, p stream.Parser) {
+	s.lent--
+	if len(s.idle[app]) < maxIdle {
+		p.Reset(false) // gives back what a large connection needed
+		s.idle[app] = append(s.idle[app], p)
+	}
+}
+
+// Datagrams implements stream.Protocols.
+func (s *Set) Datagrams(app flows.App) stream.Datagrams { return s.datagrams[app] }
+
+// Advance implements stream.Protocols.
+func (s *Set) Advance(out *flows.Out, to packet.Time) { s.dns.Advance(out, to) }
+
+// Stats returns the counters so far.
+func (s *Set) Stats() Stats {
+	t := s.stats
+	t.InUse = uint64(s.lent)
+	t.DNS = s.dns.Stats()
+	return t
+}
