@@ -121,6 +121,7 @@ type Finding struct {
 	Conns          []flows.Conn
 	Refs           []flows.Ref // frames that prove it
 	Over           bool        // the window has ended: published once, closed
+	Grew           bool        // tells much more than the last revision said: worth an update in the same severity band
 
 	Revision int
 	State    State
