@@ -1,0 +1,106 @@
+package stat
+
+import (
+	"time"
+
+	"neuromast/sensor/packet"
+)
+
+const (
+	generations = 3  // a key is forgotten after two to three thirds of the span
+	bitsPerKey  = 10 // with 7 hashes: 1 % of new keys pass for seen (Bloom 1970)
+	numHashes   = 7
+)
+
+// Seen remembers keys for about a span of packet time in fixed memory: three Bloom filters, of which the oldest is
+// emptied when the newest is a third of the span old. A key that comes again is remembered anew. A filter that has taken
+// its share of keys is succeeded early, so that errors stay at 1 % each while memory of the past gets shorter: counted.
+type Seen struct {
+	filters [generations][]uint64
+	newest  int
+	keys    int // in the newest filter
+	perGen  int
+	step    time.Duration
+	started packet.Time // of the newest filter
+	isOpen  bool        // started is set
+	early   uint64
+}
+
+// NewSeen returns a memory for capacity keys within span: 10 bits a key.
+func NewSeen(capacity int, span time.Duration) *Seen {
+	s := &Seen{perGen: max(64, (capacity+generations-1)/generations), step: max(1, span/generations)}
+	words := (s.perGen*bitsPerKey + 63) / 64
+	for i := range s.filters {
+		s.filters[i] = make([]uint64, words)
+	}
+	return s
+}
+
+// Add enters a key and says whether it is new: not met within the span.
+func (s *Seen) Add(now packet.Time, hash uint64) (isNew bool) {
+	s.advance(now)
+	n := uint64(len(s.filters[0]) * 64)
+	// Kirsch and Mitzenmacher 2006: two hashes serve for all.
+	h1, h2 := hash, Mix(hash)|1
+	if s.has(s.newest, h1, h2, n) {
+		return false
+	}
+	isNew = true
+	for g := range generations {
+		if g != s.newest && s.has(g, h1, h2, n) {
+			isNew = false
+			break
+		}
+	}
+	if s.keys >= s.perGen {
+		s.rotate()
+		s.started = now
+		s.early++
+	}
+	f := s.filters[s.newest]
+	for range numHashes {
+		bit := h1 % n
+		f[bit/64] |= 1 << (bit % 64)
+		h1 += h2
+	}
+	s.keys++
+	return isNew
+}
+
+// Early returns how often memory was cut short because more keys came than it was made for.
+func (s *Seen) Early() uint64 { return s.early }
+
+func (s *Seen) has(g int, h1, h2, n uint64) bool {
+	f := s.filters[g]
+	for range numHashes {
+		bit := h1 % n
+		if f[bit/64]&(1<<(bit%64)) == 0 {
+			return false
+		}
+		h1 += h2
+	}
+	return true
+}
+
+func (s *Seen) advance(now packet.Time) {
+	if !s.isOpen {
+		s.started, s.isOpen = now, true
+		return
+	}
+	for range generations {
+		if now.Sub(s.started) < s.step {
+			return
+		}
+		s.rotate()
+		s.started = s.started.Add(s.step)
+	}
+	if now.Sub(s.started) >= s.step { // a long silence emptied all
+		s.started = now
+	}
+}
+
+func (s *Seen) rotate() {
+	s.newest = (s.newest + 1) % generations
+	clear(s.filters[s.newest])
+	s.keys = 0
+}
