@@ -129,8 +129,8 @@ func request(c *flows.Conn, b []byte) flows.App {
 			return flows.AppSMTP
 		}
 	case "USER": // FTP and POP3 begin alike
-		switch {
-		case !printable(line(rest)):
+		switch name := line(rest); {
+		case !printable(name) || bytes.IndexByte(name, ' ') >= 0: // IRC's has more words
 		case either(c, 110):
 			return flows.AppPOP3
 		case either(c, 21):

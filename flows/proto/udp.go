@@ -73,7 +73,7 @@ func identifyUDP(c *flows.Conn, b []byte) flows.App {
 	if b[0] >= '*' && b[0] <= 'Z' {
 		if app := identifyText(c, b); app == flows.AppSSDP || app == flows.AppSIP || app == flows.AppSyslog {
 			return app
-		} else if app == flows.AppHTTP && either(c, 1900) { // answers to a search look like HTTP's
+		} else if app == flows.AppHTTP && b[1] == 'T' && either(c, 1900) { // answers to a search look like HTTP's
 			return flows.AppSSDP
 		}
 	}
