@@ -1,0 +1,287 @@
+// Package engine runs the detectors over the merged items of all shards and keeps the ledger of what they found.
+//
+// One goroutine calls it. Everything follows from the order of the items and from packet time, so results don't depend
+// on workers, on where watermarks fall, or on the time of day. Before an item the deadlines up to its time fire, in the
+// order of time, then of asking; at a watermark, those up to it.
+//
+// # Findings
+//
+// A finding is named by Finding.ID. Its records tell a life:
+//
+//   - open, when it is first emitted;
+//   - update, when it is emitted again in a higher severity band or with Grew set. Any other repetition only replaces
+//     what the next record will say;
+//   - close, once, with the final numbers: detectors.Quiet after it was last emitted, or when the input ends, or when
+//     more findings are open than the ledger holds (the one emitted least recently goes; counted).
+//
+// So every finding that was opened is closed by exactly one record, even where nothing changed in between: who counts
+// open findings needs no other rule. A finding that is Over when it is first emitted has one record, close. One that is
+// emitted after its close opens again under the same id with the next revision: (id, revision) never repeats with other
+// content, as long as the ledger remembers the id (16,384 closed ones).
+package engine
+
+import (
+	"container/heap"
+	"time"
+
+	"neuromast/detectors"
+	"neuromast/flows"
+	"neuromast/sensor/packet"
+)
+
+// Config is what the engine needs from outside.
+type Config struct {
+	Internal func(packet.Addr) bool   // whether an address is ours; nil: none is
+	Publish  func(*detectors.Finding) // takes each record over, in order; nil: only counted
+	Quality  func() detectors.Quality // totals that only the pipeline knows (Truncated, KernelDrops, Duplicates); may be nil
+	MaxOpen  int                      // findings open at a time; 0: 4,096
+}
+
+// maxDeadlines bounds what detectors ask for; beyond, WakeAt is refused and counted. A deadline takes 40 bytes.
+const maxDeadlines = 1 << 20
+
+// Stats counts what the engine did.
+type Stats struct {
+	Items     uint64
+	Deadlines uint64 // fired
+	Refused   uint64 // deadlines beyond the bound
+	Late      uint64 // items older than one before them, taken at that one's time
+	Opened    uint64 // records by state
+	Updated   uint64
+	Closed    uint64
+	Coalesced uint64 // emissions that made no record of their own
+	Evicted   uint64 // findings closed because too many were open
+	Open      int    // findings open now
+}
+
+// Engine calls detectors in packet time. It is not safe for concurrent use.
+type Engine struct {
+	cfg   Config
+	dets  []detectors.Detector
+	env   env
+	first packet.Time
+	begun bool
+	ended bool
+
+	flow []watcher[detectors.FlowWatcher]
+	dns  []watcher[detectors.DNSWatcher]
+	tls  []watcher[detectors.TLSWatcher]
+	smb  []watcher[detectors.SMBWatcher]
+	rpc  []watcher[detectors.RPCWatcher]
+	auth []watcher[detectors.AuthWatcher]
+
+	deadlines deadlines
+	asked     uint64 // orders deadlines of equal time
+	ledger    ledger
+	quality   quality
+	stats     Stats
+}
+
+// watcher is a detector as one of its interfaces, with its place in the list.
+type watcher[W any] struct {
+	w   W
+	det int
+}
+
+func watchers[W any](dets []detectors.Detector) []watcher[W] {
+	var out []watcher[W]
+	for i, d := range dets {
+		if w, ok := d.(W); ok {
+			out = append(out, watcher[W]{w, i})
+		}
+	}
+	return out
+}
+
+// New returns an engine that calls dets in their order.
+func New(dets []detectors.Detector, cfg Config) *Engine {
+	if cfg.Internal == nil {
+		cfg.Internal = func(packet.Addr) bool { return false }
+	}
+	if cfg.MaxOpen <= 0 {
+		cfg.MaxOpen = 4096
+	}
+	e := &Engine{
+		cfg: cfg, dets: dets,
+		flow: watchers[detectors.FlowWatcher](dets), dns: watchers[detectors.DNSWatcher](dets),
+		tls: watchers[detectors.TLSWatcher](dets), smb: watchers[detectors.SMBWatcher](dets),
+		rpc: watchers[detectors.RPCWatcher](dets), auth: watchers[detectors.AuthWatcher](dets),
+	}
+	e.env.e = e
+	e.ledger = newLedger(cfg.MaxOpen)
+	return e
+}
+
+// Feed hands the items of m to the detectors and fires what is due up to its watermark.
+func (e *Engine) Feed(m *flows.Merged) {
+	for i := range m.Order {
+		it := &m.Order[i]
+		e.tick(it.At)
+		e.item(m.Batches[it.Batch], it)
+	}
+	e.env.batch = nil
+	for _, b := range m.Batches {
+		e.quality.lost(m.Watermark, b)
+	}
+	if e.begun && m.Watermark > e.env.now {
+		e.tick(m.Watermark)
+	}
+}
+
+// Finish ends the detectors and closes what is open. Deadlines beyond the last watermark don't fire: their time never came.
+func (e *Engine) Finish() {
+	if e.ended {
+		return
+	}
+	e.ended = true
+	e.env.batch = nil
+	for i, d := range e.dets {
+		if w, ok := d.(detectors.Waker); ok {
+			e.env.det = i
+			w.End(&e.env)
+		}
+	}
+	e.closeAll()
+}
+
+// Stats returns what was done so far.
+func (e *Engine) Stats() Stats {
+	s := e.stats
+	s.Open = len(e.ledger.open)
+	return s
+}
+
+// tick moves packet time to t, firing the deadlines on the way, each at its own time.
+func (e *Engine) tick(t packet.Time) {
+	if !e.begun {
+		e.begun, e.first, e.env.now = true, t, t
+	}
+	if t < e.env.now {
+		e.stats.Late++
+		return
+	}
+	for len(e.deadlines) > 0 && e.deadlines[0].at <= t {
+		d := heap.Pop(&e.deadlines).(deadline)
+		e.env.now, e.env.batch = d.at, nil
+		if d.det < 0 {
+			e.quiet(d.token)
+			continue
+		}
+		e.stats.Deadlines++
+		e.env.det = d.det
+		if w, ok := e.dets[d.det].(detectors.Waker); ok {
+			w.Wake(&e.env, d.token)
+		}
+	}
+	e.env.now = t
+}
+
+func (e *Engine) item(b *flows.Batch, it *flows.MergedItem) {
+	e.stats.Items++
+	env := &e.env
+	env.batch = b
+	switch it.Kind {
+	case flows.KindRecord:
+		r := &b.Records[it.Index]
+		e.quality.record(env.now, r)
+		for _, w := range e.flow {
+			env.det = w.det
+			w.w.Flow(env, r)
+		}
+	case flows.KindDNS:
+		for _, w := range e.dns {
+			env.det = w.det
+			w.w.DNS(env, &b.DNS[it.Index])
+		}
+	case flows.KindTLS:
+		for _, w := range e.tls {
+			env.det = w.det
+			w.w.TLS(env, &b.TLS[it.Index])
+		}
+	case flows.KindSMB:
+		for _, w := range e.smb {
+			env.det = w.det
+			w.w.SMB(env, &b.SMB[it.Index])
+		}
+	case flows.KindRPC:
+		for _, w := range e.rpc {
+			env.det = w.det
+			w.w.RPC(env, &b.RPC[it.Index])
+		}
+	case flows.KindAuth:
+		for _, w := range e.auth {
+			env.det = w.det
+			w.w.Auth(env, &b.Auth[it.Index])
+		}
+	}
+}
+
+// env is the engine as detectors see it: one struct, lent for each call.
+type env struct {
+	e     *Engine
+	batch *flows.Batch
+	now   packet.Time
+	det   int // who is being called
+}
+
+func (v *env) Now() packet.Time            { return v.now }
+func (v *env) Batch() *flows.Batch         { return v.batch }
+func (v *env) Internal(a packet.Addr) bool { return v.e.cfg.Internal(a) }
+func (v *env) Emit(f *detectors.Finding)   { v.e.emit(f) }
+
+// WakeAt keeps a deadline; one at or before now becomes one nanosecond later, so that a Wake never asks for itself.
+func (v *env) WakeAt(at packet.Time, token uint64) {
+	e := v.e
+	if len(e.deadlines) >= maxDeadlines {
+		e.stats.Refused++
+		return
+	}
+	e.ask(deadline{at: max(at, v.now+1), det: v.det, token: token})
+}
+
+// deadline is a Wake to come; det -1 means the ledger.
+type deadline struct {
+	at    packet.Time
+	asked uint64
+	token uint64
+	det   int
+}
+
+func (e *Engine) ask(d deadline) {
+	e.asked++
+	d.asked = e.asked
+	heap.Push(&e.deadlines, d)
+}
+
+type deadlines []deadline
+
+func (h deadlines) Len() int { return len(h) }
+func (h deadlines) Less(i, j int) bool {
+	if h[i].at != h[j].at {
+		return h[i].at < h[j].at
+	}
+	return h[i].asked < h[j].asked
+}
+func (h deadlines) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *deadlines) Push(x any)   { *h = append(*h, x.(deadline)) }
+func (h *deadlines) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+// baselineDays is the packet time watched so far.
+func (e *Engine) baselineDays() float64 {
+	return max(0, e.env.now.Sub(e.first).Hours()/24)
+}
+
+// span is how far back a finding's quality looks.
+func span(f *detectors.Finding, now packet.Time) time.Duration {
+	from := now
+	for _, t := range []packet.Time{f.Start, f.WindowStart} {
+		if t != 0 && t < from {
+			from = t
+		}
+	}
+	return now.Sub(from)
+}
