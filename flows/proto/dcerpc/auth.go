@@ -1,0 +1,90 @@
+package dcerpc
+
+import (
+	"bytes"
+
+	"neuromast/flows"
+	"neuromast/flows/proto/ntlm"
+)
+
+// auth is the authentication that an association carries out: kind and level from the bind, names from NTLM.
+type auth struct {
+	server, user, domain, workstation []byte
+	ref                               flows.Ref
+	challenge                         [8]byte
+	kind, level                       uint8
+	method                            flows.AuthMethod
+	open                              bool // the client has proved itself, the server has not yet said what it thinks
+	aged                              bool
+	v1, anonymous                     bool
+}
+
+func (u *auth) reset() {
+	*u = auth{server: u.server[:0], user: u.user[:0], domain: u.domain[:0], workstation: u.workstation[:0]}
+}
+
+// token reads the authentication trailer of a PDU without stub.
+func (a *Association) token(out *flows.Out, s *side, b []byte, ref flows.Ref) {
+	kind, level, token, ok := trailerOf(&s.pdu, b)
+	if !ok {
+		return
+	}
+	u := &a.auth
+	if s.pdu.fromClient() {
+		u.kind, u.level = kind, level
+	}
+	if m, ok := ntlm.Find(token); ok {
+		a.ntlm(out, &m, ref)
+		return
+	}
+	if s.pdu.fromClient() && (kind == typeKerberos || kind == typeSPNEGO && KerberosToken(token)) && !u.open {
+		u.method, u.open, u.aged, u.ref = flows.AuthKerberos, true, false, ref
+	}
+}
+
+func (a *Association) ntlm(out *flows.Out, m *ntlm.Message, ref flows.Ref) {
+	u := &a.auth
+	switch m.Kind {
+	case ntlm.Challenge:
+		u.challenge = m.Challenge
+		u.server = m.AppendServer(u.server[:0])
+	case ntlm.Authenticate:
+		u.method, u.open, u.aged, u.ref = flows.AuthNTLM, true, false, ref
+		u.user = clip(m.Append(u.user[:0], m.User))
+		u.domain = clip(m.Append(u.domain[:0], m.Domain))
+		u.workstation = clip(m.Append(u.workstation[:0], m.Workstation))
+		u.v1, u.anonymous = m.NTLMv1(), m.Anonymous()
+		a.user = append(a.user[:0], u.domain...)
+		if len(u.domain) > 0 && len(u.user) > 0 {
+			a.user = append(a.user, '\\')
+		}
+		a.user = append(a.user, u.user...)
+	}
+}
+
+// authDone writes the open authentication, if any.
+func (a *Association) authDone(out *flows.Out, c *flows.Conn, o flows.Outcome, status uint32, ref flows.Ref) {
+	u := &a.auth
+	if !u.open {
+		return
+	}
+	u.open = false
+	f := flows.Auth{
+		Meta: flows.Meta{Ref: ref}, Conn: a.conn(c), Method: u.method, Over: flows.AppDCERPC, Outcome: o, Status: status,
+	}
+	if u.method == flows.AuthNTLM {
+		f.User, f.Domain, f.Workstation = out.Put(u.user), out.Put(u.domain), out.Put(u.workstation)
+		f.Server, f.Challenge, f.NTLMv1, f.Anonymous = out.Put(u.server), u.challenge, u.v1, u.anonymous
+	}
+	out.Auth(&f)
+}
+
+// clip bounds a name.
+func clip(name []byte) []byte { return name[:min(len(name), maxName)] }
+
+// apReq is what opens a Kerberos AP-REQ in GSS-API (RFC 4121, 4.1): the mechanism 1.2.840.113554.1.2.2 in DER and the
+// token's id; RFC 4120, 5.5.1 tags the request that follows.
+var apReq = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02, 0x01, 0x00, 0x6e}
+
+// KerberosToken says that a GSS-API or SPNEGO token holds a Kerberos AP-REQ: the client proves itself by a ticket.
+func KerberosToken(b []byte) bool { return bytes.Contains(b, apReq) }
