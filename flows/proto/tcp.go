@@ -23,6 +23,8 @@ func identifyTCP(c *flows.Conn, b []byte) flows.App {
 			return flows.AppKerberos
 		case isPostgresStart(b):
 			return flows.AppPostgres
+		case isSealed(b) && (either(c, 389) || either(c, 3268)):
+			return flows.AppLDAP
 		}
 	case 0x03:
 		if isRDP(b) {
@@ -145,37 +147,40 @@ func isDCERPC(b []byte) bool {
 }
 
 // isTLS wants a record of SSL 3 or TLS (RFC 8446, 5.1): a handshake that begins with a ClientHello or ServerHello whose
-// length and version fit, an alert of two bytes, or, where the start was not seen, application data or a change of
-// ciphers after which the next record begins or the segment ends.
+// length and version fit, or, where the start was not seen, an alert, a change of ciphers or application data, which the
+// next record must follow if the segment holds more.
 func isTLS(b []byte) bool {
 	if len(b) < 6 || b[1] != 3 || b[2] > 4 {
 		return false
 	}
 	n := int(binary.BigEndian.Uint16(b[3:]))
-	if n == 0 || n > 1<<14+2048 {
-		return false
-	}
 	switch b[0] {
+	case 20:
+		if n != 1 || b[5] != 1 {
+			return false
+		}
+	case 21: // in the clear two bytes, encrypted with a cipher's overhead
+		if n == 2 && (b[5] == 0 || b[5] > 2) || n != 2 && (n < 16 || n > 128) {
+			return false
+		}
 	case 22:
-		if len(b) < 9 || b[5] != 1 && b[5] != 2 {
+		if len(b) < 9 || b[5] != 1 && b[5] != 2 || n < 4 {
 			return false
 		}
 		if hello := int(binary.BigEndian.Uint32(b[5:]) & 0xffffff); hello < 38 || hello > 1<<17 {
 			return false
 		}
-		return len(b) < 11 || b[9] == 3 && b[10] <= 4
-	case 21:
-		return n == 2 && len(b) == 7 && (b[5] == 1 || b[5] == 2)
-	case 20:
-		if n != 1 || b[5] != 1 {
+		return n <= 1<<14 && (len(b) < 11 || b[9] == 3 && b[10] <= 4)
+	case 23: // no cipher's overhead is below 16; ciphertext has at most 2 KiB of it (RFC 5246, 6.2.3)
+		if n < 16 || n > 1<<14+2048 || b[2] == 0 {
 			return false
 		}
 	}
-	if b[0] == 23 && n < 16 { // shorter than any cipher's tag
-		return false
+	if len(b) <= 5+n {
+		return true
 	}
-	next := b[min(5+n, len(b)):]
-	return len(b) >= 5+n && (len(next) == 0 || len(next) > 2 && next[0] >= 20 && next[0] <= 23 && next[1] == 3 && next[2] == b[2])
+	next := b[5+n:]
+	return len(next) < 3 || next[0] >= 20 && next[0] <= 23 && next[1] == 3 && next[2] == b[2]
 }
 
 // isSSLv2 wants a client hello in the format of SSL 2 (RFC 5246, E.2).
@@ -254,6 +259,12 @@ func isMQTT(b []byte) bool {
 		return len(rest) > 8 && rest[8] == 3
 	}
 	return false
+}
+
+// isSealed wants a SASL buffer (RFC 4422, 3.7) with a GSS-API token for wrapped messages in it (RFC 4121, 4.2.6.2). LDAP is
+// the protocol that Windows speaks so, but not the only one.
+func isSealed(b []byte) bool {
+	return len(b) >= 20 && b[4] == 5 && b[5] == 4 && b[6] <= 7 && b[7] == 0xff && binary.BigEndian.Uint32(b) >= 16 && b[0] == 0
 }
 
 // isPostgresStart wants a startup message of protocol 3 with a user, or one of the requests before it (PostgreSQL,
