@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"neuromast/flows"
+	"neuromast/flows/proto/dcerpc"
 	"neuromast/flows/proto/dns"
 	"neuromast/flows/proto/tls"
 )
@@ -45,6 +46,7 @@ type Stats struct {
 	Refused    uint64                // connections not parsed because the budget was reached
 	DNS        dns.Stats
 	TLS        tls.Stats
+	RPC        dcerpc.Stats // over TCP
 }
 
 // Add adds o to s.
@@ -57,4 +59,5 @@ func (s *Stats) Add(o Stats) {
 	s.Refused += o.Refused
 	s.DNS.Add(o.DNS)
 	s.TLS.Add(o.TLS)
+	s.RPC.Add(o.RPC)
 }

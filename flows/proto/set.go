@@ -2,6 +2,7 @@ package proto
 
 import (
 	"neuromast/flows"
+	"neuromast/flows/proto/dcerpc"
 	"neuromast/flows/proto/dns"
 	"neuromast/flows/proto/tls"
 	"neuromast/flows/stream"
@@ -20,27 +21,49 @@ type Set struct {
 	dns       *dns.Transactions
 	datagrams [flows.NumApps]stream.Datagrams
 	idle      [flows.NumApps][]stream.Parser
+	counting  map[stream.Parser]struct{} // parsers that count for themselves, idle and lent
 	lent      int
 }
 
 // New returns the set of one shard. The configuration must be valid.
 func New(cfg Config) *Set {
-	s := &Set{cfg: cfg, dns: dns.New(cfg.MaxQueries)}
+	s := &Set{cfg: cfg, dns: dns.New(cfg.MaxQueries), counting: map[stream.Parser]struct{}{}}
 	for _, app := range []flows.App{flows.AppDNS, flows.AppMDNS, flows.AppLLMNR, flows.AppNBNS} {
 		s.datagrams[app] = s.dns.Datagrams(app)
 	}
 	return s
 }
 
-// parser returns a new parser, nil where the application has none.
+// parsed says that the application has a parser over TCP.
+func parsed(app flows.App) bool {
+	switch app {
+	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC:
+		return true
+	}
+	return false
+}
+
+// parser returns a new parser of an application that has one.
 func (s *Set) parser(app flows.App) stream.Parser {
 	switch app {
 	case flows.AppDNS, flows.AppLLMNR:
 		return s.dns.Parser(app)
 	case flows.AppTLS:
 		return tls.New(&s.stats.TLS)
+	case flows.AppDCERPC:
+		p := dcerpc.New()
+		s.counting[p] = struct{}{}
+		return p
 	}
 	return nil
+}
+
+// count adds what p counted for itself to t.
+func (t *Stats) count(p stream.Parser) {
+	switch p := p.(type) {
+	case *dcerpc.Parser:
+		t.RPC.Add(p.Stats())
+	}
 }
 
 // Identify implements stream.Protocols.
@@ -58,14 +81,17 @@ func (s *Set) Identify(c *flows.Conn, _ flows.Dir, first []byte) flows.App {
 
 // Get implements stream.Protocols.
 func (s *Set) Get(app flows.App, midstream bool) (p stream.Parser) {
-	idle := s.idle[app]
-	if n := len(idle); n > 0 && s.lent < s.cfg.MaxParsers {
-		p, s.idle[app] = idle[n-1], idle[:n-1]
-	} else if p = s.parser(app); p == nil {
+	if !parsed(app) {
 		return nil
-	} else if s.lent >= s.cfg.MaxParsers {
+	}
+	if s.lent >= s.cfg.MaxParsers {
 		s.stats.Refused++
 		return nil
+	}
+	if idle := s.idle[app]; len(idle) > 0 {
+		p, s.idle[app] = idle[len(idle)-1], idle[:len(idle)-1]
+	} else {
+		p = s.parser(app)
 	}
 	s.lent++
 	s.stats.Lent++
@@ -79,7 +105,10 @@ func (s *Set) Put(app flows.App, p stream.Parser) {
 	if len(s.idle[app]) < maxIdle {
 		p.Reset(false) // gives back what a large connection needed
 		s.idle[app] = append(s.idle[app], p)
+		return
 	}
+	s.stats.count(p)
+	delete(s.counting, p)
 }
 
 // Datagrams implements stream.Protocols.
@@ -93,5 +122,8 @@ func (s *Set) Stats() Stats {
 	t := s.stats
 	t.InUse = uint64(s.lent)
 	t.DNS = s.dns.Stats()
+	for p := range s.counting {
+		t.count(p)
+	}
 	return t
 }

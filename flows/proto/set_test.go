@@ -72,6 +72,31 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// TestOwnCounters holds that what parsers count for themselves is summed once, whether they are lent, idle or gone.
+func TestOwnCounters(t *testing.T) {
+	s := New(Config{MaxParsers: 4 * maxIdle, MaxQueries: 4})
+	out := &flows.Out{Batch: &flows.Batch{}}
+	var lent []stream.Parser
+	for range 2 * maxIdle {
+		p := s.Get(flows.AppDCERPC, false)
+		p.Data(out, new(flows.Conn), flows.Orig, rpcBind, flows.Ref{})
+		lent = append(lent, p)
+	}
+	want := s.Stats().RPC
+	if want.PDUs != 2*maxIdle {
+		t.Errorf("%+v", want)
+	}
+	for _, p := range lent {
+		s.Put(flows.AppDCERPC, p)
+	}
+	if got := s.Stats().RPC; got != want {
+		t.Errorf("%+v after the parsers came back, %+v before", got, want)
+	}
+	if len(s.counting) != maxIdle {
+		t.Errorf("%d parsers are known, %d wait", len(s.counting), maxIdle)
+	}
+}
+
 // TestRead follows a DNS query over UDP, one over TCP and a ClientHello from their first bytes to the facts.
 func TestRead(t *testing.T) {
 	s := New(Default())
