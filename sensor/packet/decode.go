@@ -1,0 +1,160 @@
+package packet
+
+// layer is what lies ahead of the decoder; it stands in the decode loop as the state of a machine.
+type layer uint8
+
+const (
+	layerEnd layer = iota // nothing more to decode
+	layerEthernet
+	layerTag // 802.1Q and its kin; the tag control information comes next
+	layerLLC
+	layerNull
+	layerPPP
+	layerPPPoE
+	layerSLL
+	layerSLL2
+	layerNFLOG
+	layerMPLS
+	layerRawIP // IPv4 or IPv6, told by the version nibble
+	layerIPv4
+	layerIPv6
+	layerARP
+	layerExtension // IPv6 extension headers, and AH over IPv4; p.Proto says which
+	layerTCP
+	layerUDP
+	layerSCTP
+	layerICMP
+	layerICMPv6
+	layerIPv4Tunnel // IP protocol 4
+	layerIPv6Tunnel // IP protocol 41
+	layerGRE
+	layerVXLAN
+	layerGENEVE
+	layerGTP
+	layerPayload // an IP protocol that the decoder doesn't read
+	layerOther   // a link-layer protocol that the decoder names but doesn't read
+	layerUnknown // an EtherType that the decoder doesn't know
+	layerTunnel  // a tunnel that the decoder knows but doesn't read
+	layerNoLink  // a link type that the decoder doesn't read
+)
+
+// rest is what lies ahead: the captured bytes, and how many the headers so far promise. want is at least len(b); it is
+// larger where the capture was cut.
+type rest struct {
+	b    []byte
+	want int
+}
+
+// skip moves past a header of n captured bytes.
+func (r rest) skip(n int) rest { return rest{r.b[n:], r.want - n} }
+
+// limit cuts r to the n bytes that a header promises: behind them lie padding and trailers. A promise of more than
+// there can be is kept, since the header counts where the wire length was set from the capture.
+func (r rest) limit(n int) rest { return rest{r.b[:min(n, len(r.b))], n} }
+
+// Decode overwrites p with the frame. It does not allocate; p.Payload aliases f.Data.
+//
+// Lengths are those of the IP headers, so that padding of short Ethernet frames is not payload. ICMP and ICMPv6 payload
+// starts behind the message's first 8 bytes: for errors it is the quoted packet. ICMPID is set for echo, timestamp,
+// information and mask messages. A priority tag (VLAN id 0) is no VLAN; of more than two tags the outer two are kept.
+// VLAN[0] alone makes the segment where there is one tag.
+//
+// Of a tunnelled packet p is the innermost that could be decoded, and p.Tunnels says how deep it lies; its VLAN tags
+// are the inner frame's where it has any, else the outer frame's.
+func (p *Packet) Decode(f *Frame) {
+	*p = Packet{}
+	p.At, p.Number, p.Input, p.WireLen, p.Proto = f.At, f.Number, f.Input, f.WireLen, ProtoNone
+	p.walk(linkLayer(f.Link), rest{f.Data, max(int(f.WireLen), len(f.Data))})
+}
+
+// walk decodes layer by layer. It ends because every layer consumes bytes or ends.
+func (p *Packet) walk(l layer, r rest) {
+	for {
+		switch l {
+		case layerEnd:
+			return
+		case layerEthernet:
+			l, r = p.ethernet(r)
+		case layerIPv4:
+			l, r = p.ipv4(r)
+		case layerTCP:
+			p.tcp(r)
+			return
+		case layerUDP:
+			l, r = p.udp(r)
+		case layerIPv6:
+			l, r = p.ipv6(r)
+		case layerTag:
+			l, r = p.tags(r)
+		case layerLLC:
+			l, r = p.llc(r)
+		case layerNull:
+			l, r = p.null(r)
+		case layerPPP:
+			l, r = p.ppp(r)
+		case layerPPPoE:
+			l, r = p.pppoe(r)
+		case layerSLL:
+			l, r = p.sll(r)
+		case layerSLL2:
+			l, r = p.sll2(r)
+		case layerNFLOG:
+			l, r = p.nflog(r)
+		case layerRawIP:
+			l, r = p.rawIP(r)
+		case layerARP:
+			p.arp(r)
+			return
+		case layerExtension:
+			l, r = p.extensions(r)
+		case layerSCTP:
+			p.sctp(r)
+			return
+		case layerICMP, layerICMPv6:
+			p.icmp(r, l == layerICMPv6)
+			return
+		case layerMPLS:
+			l, r = p.mpls(r)
+		case layerIPv4Tunnel, layerIPv6Tunnel, layerGRE, layerVXLAN, layerGENEVE, layerGTP:
+			p.tunnel(l, r)
+			return
+		case layerPayload:
+			p.payload(r)
+			return
+		case layerOther:
+			p.Net = NetOther
+			return
+		case layerTunnel:
+			p.Anomalies.Add(TunnelNotDecoded)
+			return
+		case layerNoLink:
+			p.Anomalies.Add(UnknownLink)
+			return
+		default: // layerUnknown
+			p.Anomalies.Add(UnknownEtherType)
+			return
+		}
+	}
+}
+
+// payload makes r the packet's payload.
+func (p *Packet) payload(r rest) {
+	p.Payload = r.b
+	p.PayloadLen = uint32(min(r.want, 1<<32-1))
+}
+
+// short notes a header that is not there in full, because the capture was cut or because a length before it left no
+// room.
+func (p *Packet) short(r rest) (layer, rest) {
+	p.Anomalies.Add(TruncatedFrame)
+	if r.want > len(r.b) {
+		p.Anomalies.Add(SnapLenCut)
+	}
+	return layerEnd, r
+}
+
+// bad notes an anomaly that ends decoding.
+func (p *Packet) bad(a Anomaly, r rest) (layer, rest) {
+	p.Anomalies.Add(a)
+	return layerEnd, r
+}
