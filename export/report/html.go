@@ -149,7 +149,7 @@ func findingOf(f *detectors.Finding, sum *Summary, number int) findingView {
 	seen := map[string]bool{}
 	for i := range f.Conns {
 		c := &f.Conns[i]
-		id := string(flows.AppendCommunityID(nil, c))
+		id := c.CommunityID(0)
 		if !seen[id] {
 			seen[id] = true
 			v.Flows = append(v.Flows, flowView{connText(c), id})

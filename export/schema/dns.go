@@ -64,7 +64,7 @@ func AppendDNS(b []byte, batch *flows.Batch, d *flows.DNS, env *Env) []byte {
 	b = append(b, `,"protocol":"`...)
 	b = append(b, d.App.String()...)
 	b = append(b, `","community_id":"`...)
-	b = flows.AppendCommunityID(b, &d.Conn)
+	b = d.AppendCommunityID(b, 0)
 	b = append(b, '"')
 	b = env.appendSegment(b, d.Segment)
 	b = append(b, '}')

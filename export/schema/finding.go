@@ -156,7 +156,7 @@ func appendFindingNetwork(b []byte, f *detectors.Finding, env *Env, hasTarget bo
 			b = append(b, ',')
 		}
 		b = append(b, '"')
-		b = flows.AppendCommunityID(b, &c)
+		b = c.AppendCommunityID(b, 0)
 		b = append(b, '"')
 		id := b[len(b)-len(`"1:wCb3OG7yAFWelaUydu0D+125CLM="`):]
 		if strings.Contains(string(b[first:at]), string(id)) { // two flows of one 5-tuple

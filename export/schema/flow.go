@@ -37,7 +37,7 @@ func AppendFlow(b []byte, batch *flows.Batch, r *flows.Record, env *Env) []byte 
 		b = append(b, '"')
 	}
 	b = append(b, `,"community_id":"`...)
-	b = flows.AppendCommunityID(b, &r.Conn)
+	b = r.AppendCommunityID(b, 0)
 	b = appendUint(b, `","bytes":`, orig.IPBytes+resp.IPBytes)
 	b = appendUint(b, `,"packets":`, orig.Packets+resp.Packets)
 	b = env.appendSegment(b, r.Segment)
