@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"neuromast/flows"
+	"neuromast/flows/proto/dcerpc"
 	"neuromast/flows/proto/dns"
 )
 
@@ -38,7 +39,7 @@ func identifyTCP(c *flows.Conn, b []byte) flows.App {
 			return flows.AppMQTT
 		}
 	case 0x05:
-		if isDCERPC(b) {
+		if dcerpc.Recognise(b) {
 			return flows.AppDCERPC
 		}
 	case 0x13:
@@ -131,19 +132,6 @@ func encoded(b []byte) bool {
 		}
 	}
 	return true
-}
-
-// isDCERPC wants the header of a connection-oriented PDU (C706, 12.6.3.1): version 5.0 or 5.1, a known type, a known data
-// representation, a fragment that holds its header and authentication.
-func isDCERPC(b []byte) bool {
-	if len(b) < 16 || b[0] != 5 || b[1] > 1 || b[2] > 20 || b[4]&0xef != 0 || b[5] > 3 || b[6] != 0 || b[7] != 0 {
-		return false
-	}
-	frag, auth := int(binary.LittleEndian.Uint16(b[8:])), int(binary.LittleEndian.Uint16(b[10:]))
-	if b[4] == 0 { // big endian
-		frag, auth = int(binary.BigEndian.Uint16(b[8:])), int(binary.BigEndian.Uint16(b[10:]))
-	}
-	return frag >= 16 && auth+16 <= frag
 }
 
 // isTLS wants a record of SSL 3 or TLS (RFC 8446, 5.1): a handshake that begins with a ClientHello or ServerHello whose
