@@ -257,6 +257,7 @@ var udpExamples = []example{
 	{"netbios registration", change(nbnsQuery, 2, 0x29), 137, flows.AppNBNS},
 	{"ntp client", ntp, 0, flows.AppNTP},
 	{"ntp server", ntpServer, 0, flows.AppNTP},
+	{"ntp in a domain", pad(ntpServer[:48:48], 120), 0, flows.AppNTP},
 	{"sntp", pad(hx("1b"), 48), 0, flows.AppNTP},
 	{"ntp of version 5", change(ntp, 0, 0x2b), 123, flows.AppUnknown},
 	{"ntp of stratum 17", change(ntp, 1, 17), 123, flows.AppUnknown},

@@ -219,7 +219,7 @@ func isDTLS(b []byte) bool {
 	return b[13] >= 1 && b[13] <= 3 && n == handshake+fragment && record+n <= len(b)
 }
 
-// isNTP wants a packet of RFC 5905, 7.3 (48 bytes, with or without a MAC) with a version, a mode, a stratum and a poll that
+// isNTP wants a packet of RFC 5905, 7.3 (48 bytes, with or without a MAC, or MS-SNTP 2.2.2's extended authenticator) with a version, a mode, a stratum and a poll that
 // exist and root values below 16 s; or a control message of RFC 9327, 2 whose count ends it.
 func isNTP(b []byte) bool {
 	version, mode := b[0]>>3&7, b[0]&7
@@ -230,7 +230,7 @@ func isNTP(b []byte) bool {
 	case mode == 6:
 		return version >= 2 && len(b) >= 12 && b[0]>>6 == 0 && b[1]&0x1f <= 12 &&
 			(int(binary.BigEndian.Uint16(b[10:]))+3)&^3+12 == len(b) && binary.BigEndian.Uint16(b[8:]) == 0
-	case mode < 1 || mode > 5 || len(b) != 48 && len(b) != 68 && len(b) != 72:
+	case mode < 1 || mode > 5 || len(b) != 48 && len(b) != 68 && len(b) != 72 && len(b) != 120:
 		return false
 	}
 	return b[1] <= 16 && (b[2] <= 17 || b[2] >= 0xfa) && (b[3] == 0 || b[3] >= 0xe0 || mode == 3) && b[4] == 0 && b[8] == 0
