@@ -1,0 +1,174 @@
+package table
+
+import (
+	"neuromast/flows"
+	"neuromast/flows/stream"
+	"neuromast/sensor/packet"
+)
+
+// identifyTries is how many payloads of each direction are looked at before the application stays unknown.
+const identifyTries = 4
+
+// connection is what a TCP flow with a parser has besides.
+type connection struct {
+	parser stream.Parser
+	app    flows.App
+	dirs   [2]stream.Reassembler
+}
+
+// payload hands a segment's payload on: to recognise the application at first, then in order to its parser.
+func (s *Shard) payload(f *flow, d flows.Dir, p *packet.Packet, seq uint32) {
+	if s.protos == nil || len(p.Payload) == 0 {
+		return
+	}
+	if f.conn == 0 {
+		if f.app != flows.AppUnknown || f.tries[d] >= identifyTries {
+			return
+		}
+		f.tries[d]++
+		c := s.conn(f)
+		if f.app = s.protos.Identify(&c, d, p.Payload); f.app == flows.AppUnknown {
+			return
+		}
+		midstream := f.events&(origSYN|respSYNACK) == 0
+		parser := s.protos.Get(f.app, midstream)
+		if parser == nil {
+			return
+		}
+		s.connect(f, parser)
+		s.conns[f.conn].dirs[d].Start(seq)
+	}
+	c := s.conn(f)
+	cn := &s.conns[f.conn]
+	ref := flows.Ref{Input: p.Input, Frame: p.Number}
+	more := true
+	data, gap := s.reader(cn, &c, d, ref, &more)
+	cn.dirs[d].Add(seq, p.Payload, int(p.PayloadLen)-len(p.Payload), data, gap)
+	if !more {
+		s.release(f)
+	}
+}
+
+// reader returns the two ends that a reassembler of direction d gives to.
+func (s *Shard) reader(cn *connection, c *flows.Conn, d flows.Dir, ref flows.Ref, more *bool) (func([]byte) bool, func(int)) {
+	return func(b []byte) bool {
+			if *more {
+				*more = cn.parser.Data(&s.out, c, d, b, ref)
+			}
+			return *more
+		}, func(n int) {
+			s.out.Batch.Lost[flows.LostStreamBytes] += uint64(n)
+			if *more {
+				cn.parser.Gap(&s.out, c, d, n)
+			}
+		}
+}
+
+// acknowledged tells the other direction's reassembler what was received.
+func (s *Shard) acknowledged(f *flow, d flows.Dir, p *packet.Packet) {
+	if f.conn == 0 {
+		return
+	}
+	c := s.conn(f)
+	cn, more := &s.conns[f.conn], true
+	data, gap := s.reader(cn, &c, d.Other(), flows.Ref{Input: p.Input, Frame: p.Number}, &more)
+	cn.dirs[d.Other()].Acked(p.Ack, data, gap)
+	if !more {
+		s.release(f)
+	}
+}
+
+func (s *Shard) connect(f *flow, parser stream.Parser) {
+	if len(s.idle) > 0 {
+		f.conn = s.idle[len(s.idle)-1]
+		s.idle = s.idle[:len(s.idle)-1]
+	} else {
+		f.conn = uint32(len(s.conns))
+		s.conns = append(s.conns, connection{})
+	}
+	s.conns[f.conn].parser, s.conns[f.conn].app = parser, f.app
+}
+
+// release gives a flow's parser back.
+func (s *Shard) release(f *flow) {
+	cn := &s.conns[f.conn]
+	for d := range cn.dirs {
+		s.out.Batch.Lost[flows.LostStreamBuffer] += cn.dirs[d].Lost
+		cn.dirs[d].Reset()
+	}
+	s.protos.Put(cn.app, cn.parser)
+	cn.parser = nil
+	s.idle = append(s.idle, f.conn)
+	f.conn = 0
+}
+
+// flush lets a parser write what waits, and at the end all that is left behind holes.
+func (s *Shard) flush(f *flow, at packet.Time, end bool) {
+	if f.conn == 0 {
+		return
+	}
+	keep := s.out.Now
+	s.out.Now = at
+	c, cn := s.conn(f), &s.conns[f.conn]
+	if end {
+		more := true
+		for d := range cn.dirs {
+			data, gap := s.reader(cn, &c, flows.Dir(d), flows.Ref{Input: f.lastInput, Frame: f.lastFrame}, &more)
+			cn.dirs[d].End(data, gap)
+		}
+	}
+	cn.parser.Flush(&s.out, &c, end)
+	if end {
+		s.release(f)
+	}
+	s.out.Now = keep
+}
+
+// datagram hands a UDP payload to its application's reader.
+func (s *Shard) datagram(f *flow, d flows.Dir, p *packet.Packet) {
+	if s.protos == nil || len(p.Payload) == 0 {
+		return
+	}
+	known := f.app != flows.AppUnknown
+	if !known && f.tries[d] >= identifyTries {
+		return
+	}
+	c := s.conn(f)
+	if !known {
+		f.tries[d]++
+		if f.app = s.protos.Identify(&c, d, p.Payload); f.app == flows.AppUnknown {
+			return
+		}
+	}
+	if r := s.protos.Datagrams(f.app); r != nil {
+		r.Datagram(&s.out, &c, d, p.Payload, int(p.PayloadLen), flows.Ref{Input: p.Input, Frame: p.Number})
+	}
+}
+
+// quoted marks the flow that an ICMP error quotes as unreachable. Only a flow of this shard can be found: the quoted
+// conversation may have another owner, which then does not learn of it.
+func (s *Shard) quoted(p *packet.Packet) {
+	if p.Proto == packet.ProtoICMP && p.ICMPType != 3 || p.Proto == packet.ProtoICMPv6 && p.ICMPType != 1 {
+		return
+	}
+	var q packet.Packet
+	frame := packet.Frame{Data: p.Payload, WireLen: uint32(len(p.Payload)), Link: packet.LinkRaw}
+	q.Decode(&frame)
+	q.Segment = p.Segment
+	k, ok := KeyOf(&q)
+	if !ok {
+		return
+	}
+	if n, _ := s.find(&k.Key, s.tag(&k.Key)); n != 0 {
+		s.at(n).unreachable = true
+	}
+}
+
+// icmpPorts gives an ICMP message the ports that community-id v1 gives it: type and counterpart's type, with the echo's
+// identifier apart, so that both directions of an exchange have one key; one-way messages have type and code.
+func icmpPorts(p *packet.Packet) (src, dst uint16) {
+	if c, ok := packet.ICMPAnswer(p.Proto, p.ICMPType); ok {
+		return uint16(p.ICMPType), uint16(c)
+	}
+	return uint16(p.ICMPType), uint16(p.ICMPCode)
+}

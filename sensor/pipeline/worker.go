@@ -1,0 +1,110 @@
+package pipeline
+
+import (
+	"context"
+
+	"neuromast/flows"
+	"neuromast/flows/proto"
+	"neuromast/flows/table"
+)
+
+// worker owns the shards whose number is its own modulo the number of workers; nobody else touches them.
+type worker struct {
+	id     int
+	in     chan *frames
+	out    chan *flows.Batch
+	free   chan *flows.Batch
+	done   chan<- *frames
+	stride int
+	shards []*table.Shard // by shard number / stride
+	protos []*proto.Set
+	batch  *flows.Batch
+}
+
+func newWorker(id int, cfg Config, done chan<- *frames) *worker {
+	w := &worker{
+		id: id, stride: cfg.Workers, done: done,
+		in:   make(chan *frames, queueLen),
+		out:  make(chan *flows.Batch, batchesPer),
+		free: make(chan *flows.Batch, batchesPer),
+	}
+	for range batchesPer {
+		w.free <- &flows.Batch{}
+	}
+	for s := id; s < flows.NumShards; s += w.stride {
+		set := proto.New(cfg.Proto)
+		w.protos = append(w.protos, set)
+		w.shards = append(w.shards, table.New(uint8(s), cfg.Table, cfg.Seed, set))
+	}
+	return w
+}
+
+// run takes the worker's part of each batch of frames until the input ends.
+func (w *worker) run(ctx context.Context) error {
+	defer close(w.out)
+	if err := w.nextBatch(ctx); err != nil {
+		return err
+	}
+	for f := range w.in {
+		part := &f.parts[w.id]
+		marks := part.marks
+		for pos, i := range part.index {
+			for len(marks) > 0 && marks[0].pos <= pos {
+				if err := w.mark(ctx, marks[0]); err != nil {
+					return err
+				}
+				marks = marks[1:]
+			}
+			k := &f.keys[i]
+			w.shards[int(table.ShardOf(k))/w.stride].Add(&f.packets[i], k)
+		}
+		for _, m := range marks {
+			if err := w.mark(ctx, m); err != nil {
+				return err
+			}
+		}
+		if f.pending.Add(-1) == 0 {
+			w.done <- f // never blocks: done holds every batch of frames there is
+		}
+	}
+	return nil
+}
+
+// mark closes what packet time has ended and hands the batch on.
+func (w *worker) mark(ctx context.Context, m mark) error {
+	for _, s := range w.shards {
+		if m.final {
+			s.Finish(m.at)
+		} else {
+			s.Advance(m.at)
+		}
+	}
+	b := w.batch
+	b.Worker, b.Watermark, b.Final = w.id, m.at, m.final
+	b.Sort()
+	if err := send(ctx, w.out, b); err != nil {
+		return err
+	}
+	if m.final {
+		return nil
+	}
+	return w.nextBatch(ctx)
+}
+
+func (w *worker) nextBatch(ctx context.Context) (err error) {
+	if w.batch, err = receive(ctx, w.free); err != nil {
+		return err
+	}
+	for _, s := range w.shards {
+		s.Out().Batch = w.batch
+	}
+	return nil
+}
+
+// addTo adds the worker's counters to t.
+func (w *worker) addTo(t *Totals) {
+	for i, s := range w.shards {
+		t.Table.Add(s.Stats())
+		t.Proto.Add(w.protos[i].Stats())
+	}
+}
