@@ -403,8 +403,7 @@ func TestPortsDecideNothing(t *testing.T) {
 	}
 }
 
-// FuzzIdentify holds that no bytes make the signatures panic, and that what follows a TCP segment's first 1,500 bytes is
-// not read.
+// FuzzIdentify holds that no bytes make the signatures panic, wherever the capture cut them.
 func FuzzIdentify(f *testing.F) {
 	for _, e := range append(append([]example(nil), tcpExamples...), udpExamples...) {
 		f.Add(e.b, e.port)
