@@ -53,7 +53,7 @@ var (
 	rdpRequest = cat(hx("03 00 002a 25 e0 0000 0000 00"), "Cookie: mstshash=bob\r\n", hx("01 00 0800 0b000000"))
 	rdpConfirm = hx("03 00 0013 0e d0 0000 1234 00 02 1f 0800 08000000")
 	rpcBind    = hx("05 00 0b 03 10000000 4800 0000 01000000")
-	smb2       = cat(hx("00 000040 fe"), "SMB", make([]byte, 60))
+	smb2       = cat(hx("00 000044 fe"), "SMB", make([]byte, 64))
 	rpcCall    = cat(hx("12345678 00000000 00000002 000186a3 00000003 00000001"), make([]byte, 16))
 	rpcReply   = cat(hx("12345678 00000001 00000000 00000000 00000000 00000000"), make([]byte, 8))
 	prelogin   = hx("12 01 001a 0000 00 00 00 000b 0006 01 0011 0001 ff 09000000 0000 00 00")

@@ -11,6 +11,7 @@ import (
 	"neuromast/flows"
 	"neuromast/flows/proto/dcerpc"
 	"neuromast/flows/proto/dns"
+	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/tls"
 )
 
@@ -46,7 +47,8 @@ type Stats struct {
 	Refused    uint64                // connections not parsed because the budget was reached
 	DNS        dns.Stats
 	TLS        tls.Stats
-	RPC        dcerpc.Stats // over TCP
+	RPC        dcerpc.Stats // over TCP; what pipes carry is counted in SMB
+	SMB        smb.Stats
 }
 
 // Add adds o to s.
@@ -60,4 +62,5 @@ func (s *Stats) Add(o Stats) {
 	s.DNS.Add(o.DNS)
 	s.TLS.Add(o.TLS)
 	s.RPC.Add(o.RPC)
+	s.SMB.Add(o.SMB)
 }

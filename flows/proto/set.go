@@ -4,6 +4,7 @@ import (
 	"neuromast/flows"
 	"neuromast/flows/proto/dcerpc"
 	"neuromast/flows/proto/dns"
+	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/tls"
 	"neuromast/flows/stream"
 	"neuromast/sensor/packet"
@@ -37,7 +38,7 @@ func New(cfg Config) *Set {
 // parsed says that the application has a parser over TCP.
 func parsed(app flows.App) bool {
 	switch app {
-	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC:
+	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC, flows.AppSMB:
 		return true
 	}
 	return false
@@ -54,6 +55,10 @@ func (s *Set) parser(app flows.App) stream.Parser {
 		p := dcerpc.New()
 		s.counting[p] = struct{}{}
 		return p
+	case flows.AppSMB:
+		p := smb.New()
+		s.counting[p] = struct{}{}
+		return p
 	}
 	return nil
 }
@@ -63,6 +68,8 @@ func (t *Stats) count(p stream.Parser) {
 	switch p := p.(type) {
 	case *dcerpc.Parser:
 		t.RPC.Add(p.Stats())
+	case *smb.Parser:
+		t.SMB.Add(p.Stats())
 	}
 }
 

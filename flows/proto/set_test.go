@@ -34,7 +34,7 @@ func TestBudget(t *testing.T) {
 		}
 		lent = append(lent, p)
 	}
-	if s.Get(flows.AppTLS, false) != nil || s.Get(flows.AppDNS, true) != nil {
+	if s.Get(flows.AppSMB, false) != nil || s.Get(flows.AppDNS, true) != nil {
 		t.Error("lent beyond the budget")
 	}
 	if s.Get(flows.AppHTTP, false) != nil || s.Get(flows.AppUnknown, false) != nil || s.Get(flows.AppMDNS, false) != nil {

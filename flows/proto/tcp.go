@@ -7,6 +7,7 @@ import (
 	"neuromast/flows"
 	"neuromast/flows/proto/dcerpc"
 	"neuromast/flows/proto/dns"
+	"neuromast/flows/proto/smb"
 )
 
 // identifyTCP names what a TCP stream begins with. The first byte selects the signatures that can hold; those that may
@@ -18,7 +19,7 @@ func identifyTCP(c *flows.Conn, b []byte) flows.App {
 	switch b[0] {
 	case 0x00:
 		switch {
-		case isSMB(b):
+		case smb.Recognise(b):
 			return flows.AppSMB
 		case isKerberosTCP(b):
 			return flows.AppKerberos
@@ -97,14 +98,6 @@ func identifyTCP(c *flows.Conn, b []byte) flows.App {
 
 // either says that one of the connection's ports is p. Only ties are broken by it.
 func either(c *flows.Conn, p uint16) bool { return c.OrigPort == p || c.RespPort == p }
-
-// isSMB wants a NetBIOS session message (RFC 1002, 4.3.6; MS-SMB2 2.1) with one of SMB's four protocol identifiers: SMB 1,
-// SMB 2, encrypted and compressed.
-func isSMB(b []byte) bool {
-	const smallest = 32 // the header of SMB 1
-	return len(b) >= 8 && b[4] >= 0xfc && b[5] == 'S' && b[6] == 'M' && b[7] == 'B' && b[0] == 0 &&
-		binary.BigEndian.Uint32(b) >= smallest
-}
 
 // isNetBIOSSession wants a session request with two encoded names (RFC 1002, 4.3.2) or one of its answers, which are so
 // short that port 139 must vouch for them.
