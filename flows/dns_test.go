@@ -13,8 +13,8 @@ func TestAppendName(t *testing.T) {
 		{"\x03www\x07example\x03com\x00", "www.example.com"},
 		{"\x04a.b \x01\\\x00", `a\.b\ .\\`},
 		{"\x03\x00\x7f\xff\x02@;\x00", `\000\127\255.\@\;`},
-		{"\x05ab", "ab"},       // runs past the end
-		{"\x01a\x01", "a."},    // a label of which nothing is left
+		{"\x05ab", "ab"},        // runs past the end
+		{"\x01a\x01", "a."},     // a label of which nothing is left
 		{"\x01a\x00\x01b", "a"}, // what follows the root is not part of the name
 	} {
 		if got := string(AppendName(nil, []byte(tt.wire))); got != tt.want {
