@@ -162,8 +162,8 @@ func (a *Association) fragment(out *flows.Out, c *flows.Conn, dir flows.Dir, aut
 		r = returned{s.pdu.order().Uint32(s.tail[end-4:]), true}
 	}
 	s.call = -1
-	a.finishReturned(out, c, i, flows.Succeeded, 0, r, s.pdu.order(), ref)
 	a.authDone(out, c, flows.Succeeded, 0, ref)
+	a.finishReturned(out, c, i, flows.Succeeded, 0, r, s.pdu.order(), ref)
 }
 
 // fault ends a call, or a bind that was answered by a fault.

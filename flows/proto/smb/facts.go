@@ -117,8 +117,11 @@ func (p *Parser) openFact(t *turn, o *file, a answer, created bool) {
 
 // moved writes the first write or read of a file that an answer was given to.
 func (p *Parser) moved(t *turn, o *file, q *pending, a answer, way int) {
-	if o.told[way] || o.rpc != nil || (way == read && a.seen && a.status != 0 && a.status != statusBufferOverflow) {
+	if o.told[way] || o.rpc != nil {
 		return
+	}
+	if refused := a.seen && a.status != 0 && a.status != statusBufferOverflow; way == read && (refused || !a.seen && p.answers) {
+		return // nothing was read
 	}
 	o.told[way] = true
 	p.transfer(t, o, q.length, a, way, false)
@@ -170,13 +173,9 @@ func (p *Parser) attach(o *file, data []byte, opened bool) {
 	if o.rpc != nil || o.plain || (!o.pipe && o.named) {
 		return
 	}
-	if !dcerpc.Recognise(data) {
-		if o.pipe && len(data) >= headBytes {
-			o.plain = opened // answers may lie in the middle of a PDU
-		}
-		if !o.pipe || len(data) >= headBytes {
-			return
-		}
+	if short := len(data) < headBytes && (len(data) == 0 || data[0] == 5); !dcerpc.Recognise(data) && !(o.pipe && short) {
+		o.plain = o.pipe && opened // answers may lie in the middle of a PDU
+		return
 	}
 	o.pipe = true
 	if x := p.findTree(o.session, o.tree); x == nil {

@@ -27,6 +27,7 @@ type Parser struct {
 	known     bool // client is certain
 	midstream bool
 	encrypted bool // SMBEncrypted is written
+	answers   bool // the server was seen to answer
 }
 
 // New returns a parser for one connection.
@@ -74,7 +75,7 @@ func (p *Parser) Reset(midstream bool) {
 	}
 	p.idle = shrink(p.idle, 1)
 	p.seq, p.lastFile = 0, 0
-	p.client, p.known, p.midstream, p.encrypted = flows.Orig, !midstream, midstream, false
+	p.client, p.known, p.midstream, p.encrypted, p.answers = flows.Orig, !midstream, midstream, false, false
 	p.challenge = [8]byte{}
 }
 

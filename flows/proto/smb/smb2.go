@@ -115,6 +115,7 @@ func (p *Parser) rightSide(t *turn, dir flows.Dir, isAnswer bool) bool {
 		p.stats.WrongSide++
 		return false
 	}
+	p.answers = p.answers || isAnswer
 	return true
 }
 
