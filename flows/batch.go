@@ -23,12 +23,13 @@ const (
 	LostEvictedFlow                  // flows ended by the table's budget
 	LostParser                       // connections not parsed because the parser budget was reached
 	LostFact                         // facts beyond a batch's or a connection's cap
+	LostShape                        // side records not kept because their bound was reached
 	LostLateItem                     // packets behind the watermark, taken at the watermark's time
 	NumLossKinds
 )
 
 var lossNames = [NumLossKinds]string{
-	"stream_bytes", "stream_buffer_bytes", "evicted_flows", "unparsed_connections", "facts", "late_packets",
+	"stream_bytes", "stream_buffer_bytes", "evicted_flows", "unparsed_connections", "facts", "side_records", "late_packets",
 }
 
 func (k LossKind) String() string { return lossNames[k] }

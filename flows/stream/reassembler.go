@@ -47,6 +47,20 @@ func (r *Reassembler) Add(seq uint32, b []byte, missing int, data func([]byte) b
 		b, ahead = b[-ahead:], 0
 	}
 	if ahead == 0 {
+		for len(r.pending) > 0 && int(int32(r.pending[0].seq-r.next)) < len(b) { // what waits came first
+			part := b[:r.pending[0].seq-r.next]
+			before := r.next
+			r.next += uint32(len(part))
+			if len(part) > 0 && !data(part) {
+				return
+			}
+			r.drain(data)
+			given := r.next - before
+			if int(given) >= len(b) {
+				return
+			}
+			b = b[given:]
+		}
 		r.next += uint32(len(b))
 		if !data(b) {
 			return

@@ -24,8 +24,8 @@ func (s *Shard) Add(p *packet.Packet, k *Keyed) {
 	if n == 0 {
 		n, f = s.insert(&k.Key, tag)
 		s.begin(n, f, p, k)
-	} else {
-		f = s.at(n)
+	} else if f = s.at(n); s.now >= f.reported.Add(s.cfg.ReportEvery) {
+		s.reports(n, f, s.now+1) // what the report tells ends with its time
 	}
 	d := flows.Orig
 	if k.Swapped != f.origIsHi {
@@ -48,9 +48,6 @@ func (s *Shard) Add(p *packet.Packet, k *Keyed) {
 		c.PayloadBytes += uint64(p.PayloadLen)
 		if p.Proto == packet.ProtoUDP && p.Fragment == packet.Whole {
 			s.datagram(f, d, p)
-		}
-		if p.Proto == packet.ProtoICMP || p.Proto == packet.ProtoICMPv6 {
-			s.quoted(p)
 		}
 	}
 	if p.PayloadLen > 0 {

@@ -87,13 +87,14 @@ func (s *Shard) record(f *flow, at packet.Time, final, evicted bool) {
 		OrigMAC: f.mac[flows.Orig], RespMAC: f.mac[flows.Resp],
 	}
 	r.Ref = r.LastRef
-	if f.shape != 0 {
-		sh := &s.shapes[f.shape]
+	if sh := s.shapeFor(f, final); sh != nil {
 		for d := range r.Delta {
 			r.Delta[d] = since(&f.n[d], &sh.reported[d])
 		}
 		sh.reported = f.n
-		r.Side = s.out.PutSide(&sh.side)
+		if sh.side.Num > 0 {
+			r.Side = s.out.PutSide(&sh.side)
+		}
 		sh.side.Minutes = [5][2]uint64{}
 		sh.minutesFrom = at
 	}

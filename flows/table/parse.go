@@ -145,20 +145,20 @@ func (s *Shard) datagram(f *flow, d flows.Dir, p *packet.Packet) {
 	}
 }
 
-// quoted marks the flow that an ICMP error quotes as unreachable. Only a flow of this shard can be found: the quoted
-// conversation may have another owner, which then does not learn of it.
-func (s *Shard) quoted(p *packet.Packet) {
-	if p.Proto == packet.ProtoICMP && p.ICMPType != 3 || p.Proto == packet.ProtoICMPv6 && p.ICMPType != 1 {
-		return
+// QuotedBy returns the key of the conversation that an ICMP error says can't be delivered (RFC 792 type 3, RFC 4443 type
+// 1), and false for every other packet. Its shard is told by Unreachable.
+func QuotedBy(p *packet.Packet) (k Keyed, ok bool) {
+	if p.Proto == packet.ProtoICMP && p.ICMPType == 3 || p.Proto == packet.ProtoICMPv6 && p.ICMPType == 1 {
+		var q packet.Packet
+		q.Decode(&packet.Frame{Data: p.Payload, WireLen: uint32(len(p.Payload)), Link: packet.LinkRaw})
+		q.Segment = p.Segment
+		return KeyOf(&q)
 	}
-	var q packet.Packet
-	frame := packet.Frame{Data: p.Payload, WireLen: uint32(len(p.Payload)), Link: packet.LinkRaw}
-	q.Decode(&frame)
-	q.Segment = p.Segment
-	k, ok := KeyOf(&q)
-	if !ok {
-		return
-	}
+	return k, false
+}
+
+// Unreachable marks a flow that an ICMP error quoted.
+func (s *Shard) Unreachable(k *Keyed) {
 	if n, _ := s.find(&k.Key, s.tag(&k.Key)); n != 0 {
 		s.at(n).unreachable = true
 	}

@@ -40,11 +40,21 @@ func (s *Shard) shapeOf(f *flow) *shape {
 			f.shape = uint32(len(s.shapes))
 			s.shapes = append(s.shapes, shape{})
 		default:
+			s.out.Batch.Lost[flows.LostShape]++
 			return nil
 		}
 		s.shapes[f.shape].minutesFrom = f.reported
 	}
 	return &s.shapes[f.shape]
+}
+
+// shapeFor returns the side record that a report needs to say what is new since the last one: a flow reported once, and
+// then closed, needs none.
+func (s *Shard) shapeFor(f *flow, final bool) *shape {
+	if f.shape == 0 && final {
+		return nil
+	}
+	return s.shapeOf(f)
 }
 
 // trace adds a packet with payload to the shape of a flow past its first packets.

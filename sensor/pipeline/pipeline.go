@@ -103,13 +103,26 @@ type frames struct {
 	capture.Batch
 	packets []packet.Packet
 	keys    []table.Keyed
-	parts   []part // by worker
+	quotes  []table.Keyed // conversations that ICMP errors of this batch quote
+	parts   []part        // by worker
 	pending atomic.Int32
+}
+
+// quote marks an index that points into frames.quotes.
+const quote = 1 << 15
+
+// Indices must leave room for the mark.
+var _ [quote - capture.BatchFrames]struct{}
+
+// give enters an index into the part of the worker that owns a key.
+func (f *frames) give(k *table.Keyed, index uint16) {
+	w := &f.parts[int(table.ShardOf(k))%len(f.parts)]
+	w.index = append(w.index, index)
 }
 
 // part is one worker's share of a batch: which packets, and which marks stand before them.
 type part struct {
-	index []uint16
+	index []uint16 // packets, or quotes where the mark is set
 	marks []mark
 }
 
@@ -169,6 +182,7 @@ func (p *Pipeline) read(ctx context.Context, free chan *frames, workers []*worke
 		if err != nil {
 			return err
 		}
+		f.quotes = f.quotes[:0]
 		for i := range f.parts {
 			f.parts[i].index, f.parts[i].marks = f.parts[i].index[:0], f.parts[i].marks[:0]
 		}
@@ -216,8 +230,11 @@ func (p *Pipeline) read(ctx context.Context, free chan *frames, workers []*worke
 				continue
 			}
 			f.keys[i] = key
-			w := &f.parts[int(table.ShardOf(&key))%len(f.parts)]
-			w.index = append(w.index, uint16(i))
+			f.give(&key, uint16(i))
+			if quoted, ok := table.QuotedBy(pk); ok {
+				f.quotes = append(f.quotes, quoted)
+				f.give(&quoted, quote|uint16(len(f.quotes)-1))
+			}
 		}
 		if final {
 			for w := range f.parts {

@@ -55,8 +55,13 @@ func (w *worker) run(ctx context.Context) error {
 				}
 				marks = marks[1:]
 			}
+			if i&quote != 0 {
+				k := &f.quotes[i&^quote]
+				w.shard(k).Unreachable(k)
+				continue
+			}
 			k := &f.keys[i]
-			w.shards[int(table.ShardOf(k))/w.stride].Add(&f.packets[i], k)
+			w.shard(k).Add(&f.packets[i], k)
 		}
 		for _, m := range marks {
 			if err := w.mark(ctx, m); err != nil {
@@ -68,6 +73,10 @@ func (w *worker) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (w *worker) shard(k *table.Keyed) *table.Shard {
+	return w.shards[int(table.ShardOf(k))/w.stride]
 }
 
 // mark closes what packet time has ended and hands the batch on.
