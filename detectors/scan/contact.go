@@ -1,0 +1,147 @@
+package scan
+
+import (
+	"bytes"
+
+	"neuromast/detectors"
+	"neuromast/flows"
+	"neuromast/sensor/packet"
+)
+
+// outcome is what a first contact came to.
+type outcome uint8
+
+const (
+	unknown  outcome = iota // says nothing
+	answered                // the other side took part
+	refused                 // a reset or an ICMP error came back
+	silent                  // nothing came back, and the originator gave up
+)
+
+func (o outcome) failed() bool { return o == refused || o == silent }
+
+// service is what was asked for: protocol and port; port 0 for ICMP echo.
+type service struct {
+	proto packet.Proto
+	port  uint16
+}
+
+// contact is one connection as the test sees it.
+type contact struct {
+	actor, target detectors.HostKey
+	service       service
+	outcome       outcome
+	stealth       bool // a probe that no stack sends
+	talked        bool // payload went both ways
+	conn          flows.Conn
+	ref           flows.Ref
+	at            packet.Time // of the connection's first packet
+}
+
+// echo types (RFC 792, RFC 4443).
+const (
+	echo4 = 8
+	echo6 = 128
+)
+
+// Traceroute over UDP counts up from this port, three probes to each of at most 30 hops.
+const (
+	tracerouteFirst = 33434
+	tracerouteLast  = 33534
+)
+
+// contactOf reads a flow record; ok is false where it is not a contact that can tell anything.
+func contactOf(r *flows.Record) (c contact, ok bool) {
+	if r.Orig == r.Resp || !unicast(r.Resp) || !unicast(r.Orig) {
+		return c, false
+	}
+	c = contact{
+		actor:  detectors.HostKey{Segment: r.Segment, Addr: r.Orig},
+		target: detectors.HostKey{Segment: r.Segment, Addr: r.Resp},
+		conn:   r.Conn, ref: r.FirstRef, at: r.Start,
+		talked: r.Total[flows.Orig].PayloadBytes > 0 && r.Total[flows.Resp].PayloadBytes > 0,
+	}
+	switch r.Proto {
+	case packet.ProtoTCP:
+		c.service = service{r.Proto, r.RespPort}
+		c.outcome, c.stealth = judgeTCP(r)
+	case packet.ProtoUDP:
+		c.service = service{r.Proto, r.RespPort}
+		if r.RespPort >= tracerouteFirst && r.RespPort <= tracerouteLast {
+			return c, false
+		}
+		switch {
+		case r.Total[flows.Resp].Packets > 0:
+			c.outcome = answered
+		case r.Unreachable:
+			c.outcome = refused
+		}
+	case packet.ProtoICMP, packet.ProtoICMPv6:
+		if r.OrigPort != echo4 && r.Proto == packet.ProtoICMP || r.OrigPort != echo6 && r.Proto == packet.ProtoICMPv6 {
+			return c, false
+		}
+		if last := r.Resp[15]; r.Resp.Is4() && (last == 0 || last == 255) {
+			return c, false // in most networks everybody's address: silence is the rule
+		}
+		c.service = service{r.Proto, 0}
+		switch {
+		case r.Total[flows.Resp].Packets > 0:
+			c.outcome = answered
+		case r.Unreachable:
+			c.outcome = refused
+		case !r.Evicted:
+			c.outcome = silent
+		}
+	}
+	return c, c.outcome != unknown
+}
+
+// judgeTCP tells an attempt that failed from one that was answered, by what the originator itself did.
+func judgeTCP(r *flows.Record) (o outcome, stealth bool) {
+	orig, resp := &r.Total[flows.Orig], &r.Total[flows.Resp]
+	history := r.History[:r.HistoryLen]
+	if bytes.IndexByte(history, 'S') < 0 {
+		// No SYN: a capture that begins late, or backscatter, unless the segments are such as no stack sends: without
+		// ACK, which every segment after the SYN carries, and without RST, which may come alone (RFC 9293, 3.10.7.1).
+		if orig.Packets == 0 || orig.Flags&(packet.SYN|packet.ACK|packet.RST) != 0 || orig.PayloadBytes != 0 {
+			return unknown, false
+		}
+		switch {
+		case resp.Packets == 0:
+			return silent, true
+		case resp.Flags&packet.RST != 0 && resp.Flags&(packet.SYN|packet.FIN) == 0 && resp.PayloadBytes == 0:
+			return refused, true
+		}
+		return unknown, false
+	}
+	switch {
+	case bytes.IndexByte(history, 'h') >= 0:
+		return answered, false
+	case resp.Flags&packet.RST != 0:
+		return refused, false
+	case resp.Packets > 0:
+		return unknown, false
+	case orig.Flags&packet.ACK != 0 || orig.PayloadBytes > 0:
+		return unknown, false // it went on: somebody answered whom the sensor does not see
+	case r.Unreachable:
+		return refused, false
+	case r.Evicted:
+		return unknown, false // given up for lack of room, perhaps before the answer came
+	}
+	return silent, false
+}
+
+// wentOn says that a flow of one visible direction was alive: the sensor does not see the other.
+func wentOn(r *flows.Record) bool {
+	return r.Proto == packet.ProtoTCP && r.OneSided() &&
+		(r.Total[flows.Orig].Flags|r.Total[flows.Resp].Flags)&packet.ACK != 0 &&
+		r.Total[flows.Orig].Packets+r.Total[flows.Resp].Packets > 2
+}
+
+// unicast says that an address is one host's.
+func unicast(a packet.Addr) bool {
+	if a.Is4() {
+		return a[12] < 224 && a[12] != 0
+	}
+	return a[0] != 0xff && a != packet.Addr{}
+}

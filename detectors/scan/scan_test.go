@@ -1,0 +1,313 @@
+package scan
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"neuromast/detectors"
+	"neuromast/detectors/scenario"
+	"neuromast/flows"
+	"neuromast/sensor/packet"
+)
+
+func play(t *testing.T, text string) []*detectors.Finding {
+	t.Helper()
+	said, err := scenario.Play(text, New(Default()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scenario.Latest(said)
+}
+
+// TestNineFailuresInARow works the test out by hand: nine steps of ln 4 are 12.48, at least h = 11.5; eight are 11.09.
+func TestNineFailuresInARow(t *testing.T) {
+	if got := play(t, "0s every 1m times 8 10.0.0.5 -> 10.0.1.#:445 silent"); len(got) != 0 {
+		t.Errorf("eight failures: %s", got[0].Message)
+	}
+	got := play(t, "0s every 1m times 9 10.0.0.5 -> 10.0.1.#:445 silent")
+	if len(got) != 1 {
+		t.Fatalf("%d findings, want 1", len(got))
+	}
+	f := got[0]
+	if want := 9*math.Log(4) - 11.5 + 3; math.Abs(f.LLR-want) > 1e-9 {
+		t.Errorf("weight %v, want %v", f.LLR, want)
+	}
+	if f.Actor.Addr.String() != "10.0.0.5" || f.Target.Addr != (packet.Addr{}) || f.WindowStart != scenario.Start {
+		t.Errorf("actor %v, target %v, window %v", f.Actor, f.Target, f.WindowStart)
+	}
+	if want := "10.0.0.5 tried 9 internal hosts on TCP port 445 (smb) in 8 min; 9 stayed silent."; f.Message != want {
+		t.Errorf("message %q, want %q", f.Message, want)
+	}
+	if want := "With 1 failure fewer, or as many answers more, L would have stayed below 11.5 and nothing been said."; f.Counterfactual != want {
+		t.Errorf("counterfactual %q", f.Counterfactual)
+	}
+	if want := "ip.src == 10.0.0.5 && tcp.flags.ack == 0 && tcp.dstport == 445"; f.Filter != want {
+		t.Errorf("filter %q", f.Filter)
+	}
+	if len(f.Related) != 9 || len(f.Conns) != 9 || f.State != detectors.StateClose {
+		t.Errorf("%d related, %d connections, %v", len(f.Related), len(f.Conns), f.State)
+	}
+}
+
+func TestPositive(t *testing.T) {
+	for _, tt := range []struct {
+		name, text, actor, target, message string
+		techniques                         string
+	}{
+		{
+			"ports of one host", "0s every 10ms times 200 10.0.0.5 -> 10.0.1.7:1# refused",
+			"10.0.0.5", "10.0.1.7", "tried 200 TCP ports of 10.0.1.7", "T1046",
+		},
+		{
+			"some answer", `0s every 1s times 40 10.0.0.5 -> 10.0.1.#:22 refused
+			0s every 10s times 4 10.0.0.5 -> 10.0.2.#:22 half`,
+			"10.0.0.5", "", "40 refused, 4 answered", "T1046 T1018",
+		},
+		{
+			"stealth: four probes that no stack sends", `0s 10.0.0.5 -> 10.0.1.7:1 fin
+			1s 10.0.0.5 -> 10.0.1.7:2 null
+			2s 10.0.0.5 -> 10.0.1.7:3 xmas
+			3s 10.0.0.5 -> 10.0.1.7:4 fin-silent`,
+			"10.0.0.5", "10.0.1.7", "4 probes of a kind that no stack sends", "T1046",
+		},
+		{
+			"UDP with ICMP errors", "0s every 10ms times 30 10.0.0.5 -> 10.0.1.7:2# udp-refused",
+			"10.0.0.5", "10.0.1.7", "30 UDP ports", "T1046",
+		},
+		{
+			"ping sweep of a live network", `0s every 100ms times 12 10.0.0.5 -> 10.0.1.1# ping
+			0s every 200ms times 5 10.0.0.5 -> 10.0.2.1# ping-silent`,
+			"10.0.0.5", "", "ICMP echo", "T1018",
+		},
+		{
+			"outside", "0s every 1s times 12 10.0.0.5 -> 198.51.100.#:445 silent",
+			"10.0.0.5", "", "12 external hosts on TCP port 445", "T1046 T1018",
+		},
+		{
+			"from outside", "0s every 12m times 30 198.51.100.9 -> 10.0.1.#:445 silent",
+			"198.51.100.9", "", "30 internal hosts", "T1046 T1018 T1595",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := play(t, tt.text)
+			if len(got) != 1 {
+				t.Fatalf("%d findings, want 1: %v", len(got), messages(got))
+			}
+			f := got[0]
+			if f.Actor.Addr.String() != tt.actor || tt.target != "" && f.Target.Addr.String() != tt.target || tt.target == "" && f.Target.Addr != (packet.Addr{}) {
+				t.Errorf("%s -> %s", f.Actor.Addr, f.Target.Addr)
+			}
+			if !strings.Contains(f.Message, tt.message) {
+				t.Errorf("message %q does not say %q", f.Message, tt.message)
+			}
+			if risk := detectors.Risk(f.LLR); risk < 47 {
+				t.Errorf("risk %v", risk)
+			}
+			var ids []string
+			for _, q := range f.Techniques {
+				ids = append(ids, q.ID)
+			}
+			if strings.Join(ids, " ") != tt.techniques {
+				t.Errorf("techniques %v, want %s", ids, tt.techniques)
+			}
+			if f.Counterfactual == "" || f.Filter == "" || len(f.LookAlikes) == 0 || len(f.NextSteps) == 0 || len(f.Evidence) < 3 || len(f.Refs) == 0 {
+				t.Errorf("the finding does not explain itself: %+v", f)
+			}
+		})
+	}
+}
+
+func TestQuiet(t *testing.T) {
+	for name, text := range map[string]string{
+		"retries to one dead destination":       "0s every 30s times 500 10.0.0.5 -> 10.0.1.7:443 silent",
+		"a dead host asked at a few ports":      "0s every 1s times 8 10.0.0.5 -> 10.0.1.7:1# silent",
+		"an administrator with a stale list":    "0s every 5s times 12 10.0.0.5 -> 10.0.1.#:22 open\n0s every 9s times 8 10.0.0.5 -> 10.0.2.#:22 silent",
+		"multicast and broadcast":               "0s every 1s times 50 10.0.0.5 -> 239.1.2.#:1900 udp-refused\n0s every 1s times 50 10.0.0.5 -> 255.255.255.255:# udp-refused",
+		"silence after UDP":                     "0s every 1s times 250 10.0.0.5 -> 10.0.1.#:161 udp-silent",
+		"backscatter of a spoofed flood":        "0s every 1s times 250 10.0.0.5 -> 198.51.100.#:4# backscatter",
+		"a capture that begins late":            "0s every 10ms times 250 10.0.0.5 -> 10.0.1.#:445 late",
+		"one direction only":                    "0s every 1s times 60 10.0.0.5 -> 10.0.1.#:445 oneway\n0s every 1s times 60 10.0.0.5 -> 10.0.3.1# ping-silent",
+		"traceroute over UDP":                   "0s every 100ms times 90 10.0.0.5 -> 10.9.0.1:#+33434 udp-refused",
+		"traceroute over ICMP":                  "0s every 100ms times 90 10.0.0.5 -> 10.9.0.1 ping-silent",
+		"a resolver":                            "0s every 1s times 250 10.0.0.53 -> 198.51.100.#:53 udp\n0s every 1s times 30 10.0.0.53 -> 203.0.113.#:53 udp-silent",
+		"browsing with dead hosts":              "0s every 2s times 60 10.0.0.5 -> 198.51.100.#:443 open\n0s every 5s times 20 10.0.0.5 -> 203.0.113.#:443 silent",
+		"peers at many ports":                   "0s every 1s times 200 10.0.0.5 -> 198.51.100.#:4# silent",
+		"peers at one port, of which some talk": "0s every 1s times 150 10.0.0.5 -> 198.51.100.#:6881 silent\n0s every 2s times 75 10.0.0.5 -> 203.0.113.#:6881 open",
+		"a dead host pinged by a monitor":       "0s every 1m times 600 10.0.0.5 -> 10.0.1.9 ping-silent\n0s every 1m times 90 10.0.0.5 -> 10.0.1.1# ping",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := play(t, text); len(got) != 0 {
+				t.Errorf("said: %v", messages(got))
+			}
+		})
+	}
+}
+
+// TestDeadServersOfEverybody: ten services that six clients fail at are dead for each, but the same failures of one
+// client alone are a scan.
+func TestDeadServersOfEverybody(t *testing.T) {
+	var text strings.Builder
+	for server := range 12 {
+		for client := range 8 {
+			fmt.Fprintf(&text, "%ds 10.0.0.%d -> 10.0.1.%d:445 silent\n", 100*server+client, client+1, server)
+		}
+	}
+	got := play(t, text.String())
+	for _, f := range got {
+		if a := f.Actor.Addr.String(); a > "10.0.0.4" {
+			t.Errorf("the fifth client and those after it meet servers known to be dead: %s", f.Message)
+		}
+	}
+	if len(got) > 4 {
+		t.Errorf("%d findings", len(got))
+	}
+}
+
+// TestBlock: a scanner of many ports of many hosts is a handful of findings, not one per host.
+func TestBlock(t *testing.T) {
+	var text strings.Builder
+	for host := range 40 {
+		fmt.Fprintf(&text, "%ds 10.0.0.5 -> 10.0.1.%d:22 half\n", 10*host, host)
+		fmt.Fprintf(&text, "%ds every 10ms times 100 10.0.0.5 -> 10.0.1.%d:1# refused\n", 10*host+1, host)
+	}
+	got := play(t, text.String())
+	if len(got) != maxVerticals+1 {
+		t.Fatalf("%d findings, want %d: %v", len(got), maxVerticals+1, messages(got))
+	}
+	block := got[maxVerticals]
+	if block.Target.Addr != (packet.Addr{}) || len(block.Related) != 32 || !strings.Contains(block.Message, "of 32 hosts more") {
+		t.Errorf("%s; %d related", block.Message, len(block.Related))
+	}
+}
+
+// TestGrowth: a long scan is few records.
+func TestGrowth(t *testing.T) {
+	said, err := scenario.Play("0s every 100ms times 5000 10.0.0.5 -> 10.0.1.7:# refused", New(Default()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(said) > 6 {
+		t.Errorf("%d records", len(said))
+	}
+	last := said[len(said)-1]
+	if want := "10.0.0.5 tried 4,999 TCP ports of 10.0.1.7 in 8 min; 4,999 refused."; last.Message != want && !strings.Contains(last.Message, "5,000 TCP ports") {
+		t.Errorf("last record: %s", last.Message)
+	}
+}
+
+// TestWorkersDontMatter spreads the same traffic over 1, 3 and 8 workers.
+func TestWorkersDontMatter(t *testing.T) {
+	const text = `0s every 7ms times 250 10.0.0.5 -> 10.0.1.#:22 refused
+		0s every 11ms times 300 10.0.0.6 -> 10.0.1.7:1# refused
+		0s every 13ms times 100 10.0.0.7 -> 198.51.100.#:445 silent`
+	var want []*detectors.Finding
+	for _, workers := range []int{1, 3, 8} {
+		got, err := scenario.PlayOn(workers, text, New(Default()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want = got
+		}
+		if len(got) < 3 || !reflect.DeepEqual(got, want) {
+			t.Errorf("%d workers: %d records, want %d", workers, len(got), len(want))
+		}
+	}
+}
+
+// TestTheta0 measures: 30 hosts that are always answered make the test sharper, ln 16 a failure; five then suffice.
+func TestTheta0(t *testing.T) {
+	var s site
+	for range 19 {
+		s.sample(8, 16)
+	}
+	if v, measured := s.theta0(0.8); v != 0.8 || measured {
+		t.Errorf("19 hosts: %v, %v", v, measured)
+	}
+	s.sample(8, 17) // not a sample
+	s.sample(16, 16)
+	if v, measured := s.theta0(0.8); v != minTheta0 || !measured {
+		t.Errorf("half answered: %v, %v", v, measured)
+	}
+	var text strings.Builder
+	for host := range 30 {
+		fmt.Fprintf(&text, "0s every 1s times 16 10.0.5.%d -> 10.0.6.#:80 open\n", host)
+	}
+	text.WriteString("1m every 1s times 5 10.0.0.5 -> 10.0.1.#:445 silent\n")
+	if got := play(t, text.String()); len(got) != 1 || !strings.Contains(got[0].Evidence[0].Baseline, "95 % answered, the median here") {
+		t.Errorf("%d findings", len(got))
+	}
+}
+
+// TestSourcesAreBounded floods with spoofed sources: the scanner that was at work is still found.
+func TestSourcesAreBounded(t *testing.T) {
+	cfg := Default()
+	cfg.MaxSources = 64
+	d := New(cfg)
+	var text strings.Builder
+	for i := range 9 {
+		fmt.Fprintf(&text, "%dms 203.0.113.9 -> 10.0.1.%d:445 silent\n", 5+max(i, i*(i-1)*5000), i) // two at once, then minutes apart
+	}
+	for a := range 250 {
+		fmt.Fprintf(&text, "%ds every 10ms times 200 198.51.%d.# -> 10.0.3.3:80 silent\n", 2*a, a)
+	}
+	said, err := scenario.Play(text.String(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(said) == 0 || said[0].Actor.Addr.String() != "203.0.113.9" {
+		t.Errorf("the scanner was pushed out: %v", messages(said))
+	}
+	if s := d.Stats(); s.Sources > 128 || s.EvictedSources < 49000 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestFlowDoesNotAllocate(t *testing.T) {
+	d := New(Default())
+	env := fakeEnv{}
+	r := flows.Record{Report: 1, Final: true, HistoryLen: 2}
+	copy(r.History[:], "Sh")
+	r.Proto, r.Orig, r.Resp = packet.ProtoTCP, packet.AddrFrom4([]byte{10, 0, 0, 1}), packet.AddrFrom4([]byte{10, 0, 0, 2})
+	r.Total[0], r.Total[1] = flows.Counters{Packets: 2, Flags: packet.SYN | packet.ACK}, flows.Counters{Packets: 1, Flags: packet.SYN | packet.ACK}
+	d.Flow(env, &r)
+	port := uint16(0)
+	if n := testing.AllocsPerRun(1000, func() {
+		port++
+		r.RespPort = port
+		d.Flow(env, &r)
+	}); n != 0 {
+		t.Errorf("%v allocations for a first contact", n)
+	}
+}
+
+type fakeEnv struct{}
+
+func (fakeEnv) Now() packet.Time           { return scenario.Start.Add(time.Second) }
+func (fakeEnv) Batch() *flows.Batch        { return nil }
+func (fakeEnv) Internal(packet.Addr) bool  { return true }
+func (fakeEnv) Emit(*detectors.Finding)    {}
+func (fakeEnv) WakeAt(packet.Time, uint64) {}
+
+func TestConfig(t *testing.T) {
+	if err := Default().Validate(); err != nil {
+		t.Errorf("the default is not valid: %v", err)
+	}
+	err := Config{Threshold: 1, Theta0: 0.5, Theta1: 0.9}.Validate()
+	for _, field := range []string{"threshold", "theta0", "theta1", "max_sources", "max_pairs"} {
+		if err == nil || !strings.Contains(err.Error(), field+":") {
+			t.Errorf("the error does not name %s: %v", field, err)
+		}
+	}
+}
+
+func messages(fs []*detectors.Finding) (out []string) {
+	for _, f := range fs {
+		out = append(out, f.Message)
+	}
+	return out
+}

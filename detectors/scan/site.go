@@ -1,0 +1,50 @@
+package scan
+
+// Bounds of theta0 and of what is needed to measure it; chosen by us so that a site of broken hosts does not silence the
+// test, nor a perfect one make it jump at three failures.
+const (
+	minTheta0 = 0.7
+	maxTheta0 = 0.95
+	minHosts  = 20
+)
+
+// Each host says its share of answered contacts twice, so that a busy one weighs no more than others.
+const (
+	firstSample  = 16
+	secondSample = 64
+)
+
+// site measures the honest host: a histogram of shares over internal hosts.
+type site struct {
+	bins [41]uint32 // of width 1/40
+	n    uint32
+}
+
+// sample notes a host's share when it has made enough first contacts.
+func (s *site) sample(answered, contacts uint32) {
+	if contacts != firstSample && contacts != secondSample {
+		return
+	}
+	s.bins[answered*40/contacts]++
+	if s.n++; s.n >= 1<<14 { // the past fades
+		s.n = 0
+		for i := range s.bins {
+			s.bins[i] /= 2
+			s.n += s.bins[i]
+		}
+	}
+}
+
+// theta0 returns the clamped median, or what is configured until enough hosts spoke.
+func (s *site) theta0(configured float64) (value float64, measured bool) {
+	if s.n < minHosts {
+		return configured, false
+	}
+	var sum uint32
+	for i, n := range s.bins {
+		if sum += n; sum*2 >= s.n {
+			return min(max(float64(i)/40, minTheta0), maxTheta0), true
+		}
+	}
+	return configured, false
+}

@@ -1,0 +1,213 @@
+package scan
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"neuromast/detectors"
+	"neuromast/detectors/stat"
+	"neuromast/flows"
+	"neuromast/sensor/packet"
+)
+
+// kind says over what a walk counts.
+type kind uint8
+
+const (
+	overHosts   kind = iota // first contacts with internal hosts over TCP and UDP
+	overEchoes              // first contacts with internal hosts by ICMP echo
+	overOutside             // first contacts with external hosts at one service
+	overPorts               // first contacts with the ports of one host
+	overPortsOf             // the same for many hosts, after the first few
+)
+
+// Bounds of what one walk keeps to explain itself.
+const (
+	firstProbes = 20
+	lastProbes  = 5
+	maxServices = 8
+	maxOpen     = 8
+)
+
+// staleAfter ends a walk that nothing happened on: chosen by us as the day that first contacts are remembered for.
+const staleAfter = 24 * time.Hour
+
+// tally counts how often a service was tried.
+type tally struct {
+	service service
+	n       uint32
+}
+
+// probe is one failed contact kept as a sample.
+type probe struct {
+	target  packet.Addr
+	service service
+	conn    flows.Conn
+	ref     flows.Ref
+}
+
+// walk is one sequential test and what it has seen since it left zero.
+type walk struct {
+	kind    kind
+	actor   detectors.HostKey
+	target  detectors.HostKey // overPorts
+	service service           // overOutside
+
+	level, peak float64 // nats
+	failStep    float64 // of the last failure, for the counterfactual
+	start, last packet.Time
+	refused     uint32
+	silent      uint32
+	stealth     uint32
+	answered    uint32
+	talked      uint32
+	ascending   uint32 // steps to a higher address or port than before
+	steps       uint32
+	echoes      [echoBurst]packet.Time // of the latest unanswered echo requests
+	numEchoes   uint32
+	lifted      bool // by a burst of echo requests
+
+	first    []probe // the first failures
+	latest   [lastProbes]probe
+	services []tally
+	others   uint32 // contacts with services beyond those
+	open     []probe
+	hosts    []packet.Addr // overPortsOf: whose ports
+
+	alarmed bool
+	waiting bool // a Wake is asked for
+	dirty   bool // there is something that was not said
+	said    uint32
+	grew    uint32 // failures when growth was last said
+}
+
+func (w *walk) failures() uint32 { return w.refused + w.silent }
+func (w *walk) contacts() uint32 { return w.refused + w.silent + w.answered }
+
+// add makes one step.
+func (w *walk) add(c *contact, step, limit float64) {
+	if w.level == 0 && !w.alarmed && (w.kind != overEchoes || c.at.Sub(w.last) > echoWithin) {
+		*w = walk{kind: w.kind, actor: w.actor, target: w.target, service: w.service, start: c.at}
+	}
+	w.level = min(stat.Reflect(w.level, step), limit)
+	w.peak = max(w.peak, w.level)
+	w.start, w.last = min(w.start, c.at), max(w.last, c.at)
+	w.count(c)
+	if !c.outcome.failed() {
+		w.answered++
+		if c.talked {
+			w.talked++
+		}
+		if len(w.open) < maxOpen {
+			w.open = append(w.open, probe{c.target.Addr, c.service, c.conn, c.ref})
+		}
+	} else {
+		w.failStep = step
+		w.sample(c)
+		if c.stealth {
+			w.stealth++
+		}
+		if c.outcome == refused {
+			w.refused++
+		} else {
+			w.silent++
+		}
+	}
+	w.dirty = true
+}
+
+// sample keeps the first failures and the last.
+func (w *walk) sample(c *contact) {
+	if n := w.failures(); n > 0 {
+		before := &w.latest[(n-1)%lastProbes]
+		up := bytes.Compare(c.target.Addr[:], before.target[:])
+		if up == 0 {
+			up = int(c.service.port) - int(before.service.port)
+		}
+		if up != 0 {
+			w.steps++
+			if up > 0 {
+				w.ascending++
+			}
+		}
+	}
+	p := probe{c.target.Addr, c.service, c.conn, c.ref}
+	if len(w.first) < firstProbes {
+		w.first = append(w.first, p)
+	}
+	w.latest[w.failures()%lastProbes] = p
+}
+
+func (w *walk) count(c *contact) {
+	for i := range w.services {
+		if w.services[i].service == c.service {
+			w.services[i].n++
+			return
+		}
+	}
+	if len(w.services) < maxServices {
+		w.services = append(w.services, tally{c.service, 1})
+		return
+	}
+	w.others++
+}
+
+// top returns the service tried most; of equals the first.
+func (w *walk) top() tally {
+	return slices.MaxFunc(w.services, func(a, b tally) int { return int(a.n) - int(b.n) })
+}
+
+// sequential says that addresses or ports were tried in order.
+func (w *walk) sequential() bool { return w.steps >= 5 && float64(w.ascending) > 0.9*float64(w.steps) }
+
+// Echo requests to this many hosts without reply within the time lift a walk: with 0.1 a minute usual, chance does so
+// with probability 7.7e-8 (stat.PoissonTail(0.1, 5)), below the one in a million that we allow.
+const (
+	echoBurst  = 5
+	echoWithin = time.Minute
+)
+
+// burst notes an unanswered echo request and says that enough of them came in one minute.
+func (w *walk) burst(at packet.Time) bool {
+	w.echoes[w.numEchoes%echoBurst] = at
+	w.numEchoes++
+	if w.numEchoes < echoBurst {
+		return false
+	}
+	return slices.Max(w.echoes[:]).Sub(slices.Min(w.echoes[:])) <= echoWithin
+}
+
+// absorb adds another walk over ports to a block.
+func (w *walk) absorb(v *walk) {
+	if len(w.hosts) == 0 {
+		w.start, w.service = v.start, v.service
+	}
+	w.start, w.last = min(w.start, v.start), max(w.last, v.last)
+	w.level, w.peak = max(w.level, v.level), max(w.peak, v.peak)
+	w.failStep = v.failStep
+	w.refused += v.refused
+	w.silent += v.silent
+	w.stealth += v.stealth
+	w.answered += v.answered
+	if len(w.hosts) < maxRelated && !slices.Contains(w.hosts, v.target.Addr) {
+		w.hosts = append(w.hosts, v.target.Addr)
+	}
+	if len(v.first) > 0 && len(w.first) < firstProbes {
+		w.first = append(w.first, v.first[0])
+	}
+	w.adopt(v)
+}
+
+// adopt adds the services that another walk tried.
+func (w *walk) adopt(v *walk) {
+	for _, t := range v.services {
+		if len(w.services) < maxServices && !slices.ContainsFunc(w.services, func(o tally) bool { return o.service == t.service }) {
+			w.services = append(w.services, t)
+		} else {
+			w.others += t.n
+		}
+	}
+	w.others += v.others
+	w.dirty = true
+}
