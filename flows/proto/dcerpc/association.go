@@ -18,6 +18,7 @@ type Association struct {
 	calls     []call
 	seq       uint32 // of the call opened last
 	auth      auth
+	ref       flows.Ref // the latest
 	client    flows.Dir // which side calls
 	known     bool      // client is certain
 	over      Carrier
@@ -63,6 +64,7 @@ func (a *Association) Reset(over Carrier) {
 // Data reads the next bytes of one direction. It returns false when they are not DCE/RPC.
 func (a *Association) Data(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byte, ref flows.Ref) bool {
 	s := &a.sides[dir]
+	a.ref = ref
 	s.seen = s.seen || len(b) > 0
 	for {
 		if s.lost {
@@ -142,7 +144,7 @@ func (a *Association) Data(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byt
 
 // start begins a PDU whose header was read.
 func (s *side) start(h header) {
-	s.pdu, s.left, s.phase, s.call, s.tailN, s.holed = h, h.size-headerLen, inBody, -1, 0, false
+	s.pdu, s.left, s.phase, s.call, s.tailN = h, h.size-headerLen, inBody, -1, 0
 }
 
 // streams says that the PDU has a stub, which is not kept whole.
@@ -181,7 +183,7 @@ func (a *Association) body(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byt
 		a.bindRefused(out, c, 0, ref)
 		a.authDone(out, c, flows.Failed, 0, ref)
 	case pduAuth3:
-		a.token(out, s, b, ref)
+		a.token(s, b, ref)
 	}
 	if s.pdu.streams() {
 		s.whole = s.left - s.pdu.trailer()
@@ -198,8 +200,9 @@ func (a *Association) Gap(out *flows.Out, c *flows.Conn, dir flows.Dir, n int) {
 		case inStub:
 			if n <= s.stub {
 				s.stub -= n
-				s.holed, s.tailN = true, 0
+				s.tailN = 0
 				a.spoil(s)
+				a.Data(out, c, dir, nil, a.ref) // the stub may be at its end
 				return
 			}
 			if rest := s.stub + s.left - s.whole; n <= rest { // the trailer is gone, or a part of it

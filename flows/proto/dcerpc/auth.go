@@ -24,7 +24,7 @@ func (u *auth) reset() {
 }
 
 // token reads the authentication trailer of a PDU without stub.
-func (a *Association) token(out *flows.Out, s *side, b []byte, ref flows.Ref) {
+func (a *Association) token(s *side, b []byte, ref flows.Ref) {
 	kind, level, token, ok := trailerOf(&s.pdu, b)
 	if !ok {
 		return
@@ -34,7 +34,7 @@ func (a *Association) token(out *flows.Out, s *side, b []byte, ref flows.Ref) {
 		u.kind, u.level = kind, level
 	}
 	if m, ok := ntlm.Find(token); ok {
-		a.ntlm(out, &m, ref)
+		a.ntlm(&m, ref)
 		return
 	}
 	if s.pdu.fromClient() && (kind == typeKerberos || kind == typeSPNEGO && KerberosToken(token)) && !u.open {
@@ -42,7 +42,7 @@ func (a *Association) token(out *flows.Out, s *side, b []byte, ref flows.Ref) {
 	}
 }
 
-func (a *Association) ntlm(out *flows.Out, m *ntlm.Message, ref flows.Ref) {
+func (a *Association) ntlm(m *ntlm.Message, ref flows.Ref) {
 	u := &a.auth
 	switch m.Kind {
 	case ntlm.Challenge:
@@ -54,11 +54,7 @@ func (a *Association) ntlm(out *flows.Out, m *ntlm.Message, ref flows.Ref) {
 		u.domain = clip(m.Append(u.domain[:0], m.Domain))
 		u.workstation = clip(m.Append(u.workstation[:0], m.Workstation))
 		u.v1, u.anonymous = m.NTLMv1(), m.Anonymous()
-		a.user = append(a.user[:0], u.domain...)
-		if len(u.domain) > 0 && len(u.user) > 0 {
-			a.user = append(a.user, '\\')
-		}
-		a.user = append(a.user, u.user...)
+		a.user = ntlm.AppendAccount(a.user[:0], u.domain, u.user)
 	}
 }
 

@@ -42,7 +42,7 @@ func (a *Association) bindRequest(out *flows.Out, c *flows.Conn, s *side, b []by
 	if a.bind.open {
 		a.bindUnseen(out, c)
 	}
-	a.token(out, s, b, ref)
+	a.token(s, b, ref)
 	o := s.pdu.order()
 	n, p := int(b[8]), b[12:]
 	a.proposals = a.proposals[:0]
@@ -91,7 +91,7 @@ func (a *Association) lookup(id uint16) (flows.UUID, uint16, flows.Source) {
 
 // bindAnswer reads a bind_ack or alter_context_resp (C706 12.6.4.4) behind the header.
 func (a *Association) bindAnswer(out *flows.Out, c *flows.Conn, s *side, b []byte, ref flows.Ref) {
-	a.token(out, s, b, ref)
+	a.token(s, b, ref)
 	if s.pdu.kind == pduAlterResp {
 		a.authDone(out, c, flows.Succeeded, 0, ref)
 	}

@@ -106,7 +106,6 @@ type side struct {
 	tailN  int
 	phase  phase
 	lost   bool // the place of PDU boundaries is not known
-	holed  bool // bytes of this PDU are missing
 	seen   bool // this side has sent something
 }
 

@@ -35,3 +35,14 @@ func AppendOEM(dst, b []byte) []byte {
 	}
 	return dst
 }
+
+// AppendAccount appends DOMAIN\user, the user alone where there is no domain, and nothing where there is no user.
+func AppendAccount(dst, domain, user []byte) []byte {
+	if len(user) == 0 {
+		return dst
+	}
+	if len(domain) > 0 {
+		dst = append(append(dst, domain...), '\\')
+	}
+	return append(dst, user...)
+}

@@ -113,6 +113,9 @@ func (p *Parser) openFact(t *turn, o *file, a answer, created bool) {
 	f.Access, f.Disposition, f.DeleteClose, f.Created = o.access, o.disposition, o.deleteClose, created
 	a.mark(&f)
 	t.out.SMB(&f)
+	if o.pipe && len(o.name) > 0 && o.name[0] == '/' { // the path of a file on the server: CVE-2017-7494
+		p.violation(t, "pipe_by_absolute_path", o.session, o.tree, a)
+	}
 }
 
 // moved writes the first write or read of a file that an answer was given to.
@@ -269,11 +272,7 @@ func (p *Parser) logon(t *turn, q *pending, a answer) {
 	}
 	if f.Outcome != flows.Failed && q.proof && id != 0 {
 		s := p.sessionOf(id)
-		s.user = append(s.user[:0], q.second...)
-		if len(q.second) > 0 && len(q.name) > 0 {
-			s.user = append(s.user, '\\')
-		}
-		s.user = append(s.user, q.name...)
+		s.user = ntlm.AppendAccount(s.user[:0], q.second, q.name)
 	}
 	t.out.Auth(&f)
 }

@@ -280,13 +280,13 @@ func (p *Parser) request1(t *turn, h *header1, k *block, b []byte) payload {
 	case com1Delete:
 		q := p.ask1(t, h, opUnlink)
 		path, _, _ := h.text(q.name[:0], from(k.bytes, 1), k.at+1)
-		q.name = p.clip(path)
+		q.name = p.clip(below(path))
 	case com1Rename:
 		q := p.ask1(t, h, opRename)
 		path, rest, next := h.text(q.name[:0], from(k.bytes, 1), k.at+1)
-		q.name = p.clip(path)
+		q.name = p.clip(below(path))
 		path, _, _ = h.text(q.second[:0], from(rest, 1), next+1)
-		q.second = p.clip(path)
+		q.second = p.clip(below(path))
 	case com1Transact, com1TransactMore, com1Transact2, com1Transact2More, com1NTTransact, com1NTTransactMore:
 		return p.transact1(t, h, k, b)
 	}
@@ -317,10 +317,18 @@ func (p *Parser) open1(t *turn, h *header1, name []byte, at int) *file {
 	o, s := p.newFile(t, h.session, h.tree)
 	o.named = true
 	text, _, _ := h.text(o.name[:0], name, at)
-	o.name = p.clip(text)
-	p.opening(t, o)
+	o.name = p.clip(below(text))
+	p.opening(o)
 	p.ask1(t, h, opOpen).file = s
 	return o
+}
+
+// below strips the \ that SMB1 paths begin with and SMB2's don't.
+func below(path []byte) []byte {
+	if len(path) > 0 && path[0] == '\\' {
+		return path[:copy(path, path[1:])]
+	}
+	return path
 }
 
 // access1 and disposition1 translate OPEN_ANDX (MS-CIFS 2.2.4.41.1) into the terms of a create.

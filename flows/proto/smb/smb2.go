@@ -243,7 +243,7 @@ func (p *Parser) create2(t *turn, s *side, h *header2, b []byte) {
 	o.access, o.disposition = le.Uint32(body[24:]), le.Uint32(body[36:])
 	o.deleteClose = le.Uint32(body[40:])&deleteOnClose != 0
 	o.name = p.clip(ntlm.AppendUTF16(o.name[:0], cut(b, int(le.Uint16(body[44:])), int(le.Uint16(body[46:])))))
-	p.opening(t, o)
+	p.opening(o)
 	s.last = at
 	q := p.ask2(t, h, opOpen)
 	q.file = at
@@ -251,7 +251,7 @@ func (p *Parser) create2(t *turn, s *side, h *header2, b []byte) {
 
 // opening finds out whether what is being opened is a pipe. Where the tree is not known, only the names that RPC is known
 // by tell so; the answer may tell more.
-func (p *Parser) opening(t *turn, o *file) {
+func (p *Parser) opening(o *file) {
 	name := pipeName(o.name)
 	if x := p.findTree(o.session, o.tree); x != nil {
 		o.pipe = x.pipes
@@ -261,9 +261,6 @@ func (p *Parser) opening(t *turn, o *file) {
 	}
 	if !o.pipe {
 		return
-	}
-	if len(name) > 0 && name[0] == '/' { // the path of a file on the server: CVE-2017-7494
-		p.violation(t, "pipe_by_absolute_path", o.session, o.tree, answer{})
 	}
 	o.name = append(o.name[:0], name...)
 }

@@ -112,6 +112,7 @@ type pending struct {
 	proof     bool // a logon that carries the client's proof, not only its opening
 	v1        bool
 	anonymous bool
+	broken    bool // a transaction whose violation is written
 }
 
 func (q *pending) free() {

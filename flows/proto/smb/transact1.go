@@ -120,12 +120,12 @@ func (p *Parser) setInfo1(t *turn, h *header1, x *transaction, b []byte) bool {
 		q.name = append(q.name[:0], o.name...)
 	} else {
 		path, _, _ := h.text(q.name[:0], params[6:], int(x.paramsAt)+6)
-		q.name = p.clip(path)
+		q.name = p.clip(below(path))
 	}
 	if rename {
 		wide := header1{wide: true}
 		path, _, _ := wide.text(q.second[:0], cut(data, 12, int(le.Uint32(data[8:]))), 0)
-		q.second = p.clip(path)
+		q.second = p.clip(below(path))
 	}
 	return true
 }
@@ -142,6 +142,10 @@ func (p *Parser) secondary(t *turn, h *header1, k *block) payload {
 		switch byte(q.command) {
 		case com1Transact, com1Transact2, com1NTTransact:
 			if byte(q.command) != first {
+				if q.broken {
+					return none
+				}
+				q.broken = true
 				p.violation(t, "secondary_of_other_kind", h.session, h.tree, answer{})
 				return none
 			}
