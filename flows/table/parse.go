@@ -14,6 +14,10 @@ type connection struct {
 	parser stream.Parser
 	app    flows.App
 	dirs   [2]stream.Reassembler
+	// While parser is nil: first bytes too short to tell the application.
+	early    []byte
+	earlySeq uint32
+	earlyDir flows.Dir
 }
 
 // payload hands a segment's payload on: to recognise the application at first, then in order to its parser.
@@ -21,32 +25,73 @@ func (s *Shard) payload(f *flow, d flows.Dir, p *packet.Packet, seq uint32) {
 	if s.protos == nil || len(p.Payload) == 0 {
 		return
 	}
-	if f.conn == 0 {
-		if f.app != flows.AppUnknown || f.tries[d] >= identifyTries {
-			return
-		}
-		f.tries[d]++
-		c := s.conn(f)
-		if f.app = s.protos.Identify(&c, d, p.Payload); f.app == flows.AppUnknown {
-			return
-		}
-		midstream := f.events&(origSYN|respSYNACK) == 0
-		parser := s.protos.Get(f.app, midstream)
+	c := s.conn(f)
+	ref := flows.Ref{Input: p.Input, Frame: p.Number}
+	more := true
+	if f.conn == 0 || s.conns[f.conn].parser == nil {
+		parser := s.identify(f, &c, d, p.Payload, seq)
 		if parser == nil {
 			return
 		}
-		s.connect(f, parser)
-		s.conns[f.conn].dirs[d].Start(seq)
+		if f.conn == 0 {
+			s.connect(f)
+		}
+		cn := &s.conns[f.conn]
+		cn.parser, cn.app = parser, f.app
+		if n := len(cn.early); n > 0 { // the first bytes came in a segment of their own
+			data, gap := s.reader(cn, &c, d, ref, &more)
+			cn.dirs[d].Add(seq-uint32(n), cn.early, 0, data, gap)
+		} else {
+			cn.dirs[d].Start(seq)
+		}
 	}
-	c := s.conn(f)
 	cn := &s.conns[f.conn]
-	ref := flows.Ref{Input: p.Input, Frame: p.Number}
-	more := true
 	data, gap := s.reader(cn, &c, d, ref, &more)
 	cn.dirs[d].Add(seq, p.Payload, int(p.PayloadLen)-len(p.Payload), data, gap)
 	if !more {
 		s.release(f)
 	}
+}
+
+// earlyBytes is the length below which first bytes are kept until the next segment: some servers send the two bytes of
+// a length alone (DNS over TCP).
+const earlyBytes = 16
+
+// identify looks at first bytes and returns the parser of their application, nil while there is none.
+func (s *Shard) identify(f *flow, c *flows.Conn, d flows.Dir, b []byte, seq uint32) stream.Parser {
+	if f.conn != 0 { // short first bytes wait: look at them with what follows
+		cn := &s.conns[f.conn]
+		if d != cn.earlyDir {
+			return nil
+		}
+		if seq == cn.earlySeq+uint32(len(cn.early)) {
+			n := len(cn.early)
+			joined := append(cn.early, b[:min(len(b), 512)]...)
+			cn.early = joined[:n]
+			b = joined
+		} else {
+			s.release(f)
+		}
+	} else if f.app != flows.AppUnknown || f.tries[d] >= identifyTries {
+		return nil
+	}
+	f.tries[d]++
+	if f.app = s.protos.Identify(c, d, b); f.app == flows.AppUnknown {
+		switch {
+		case f.conn != 0:
+			s.release(f)
+		case f.tries[d] == 1 && len(b) < earlyBytes:
+			s.connect(f)
+			cn := &s.conns[f.conn]
+			cn.early, cn.earlyDir, cn.earlySeq = append(cn.early[:0], b...), d, seq
+		}
+		return nil
+	}
+	parser := s.protos.Get(f.app, f.events&(origSYN|respSYNACK) == 0)
+	if parser == nil && f.conn != 0 {
+		s.release(f)
+	}
+	return parser
 }
 
 // reader returns the two ends that a reassembler of direction d gives to.
@@ -66,7 +111,7 @@ func (s *Shard) reader(cn *connection, c *flows.Conn, d flows.Dir, ref flows.Ref
 
 // acknowledged tells the other direction's reassembler what was received.
 func (s *Shard) acknowledged(f *flow, d flows.Dir, p *packet.Packet) {
-	if f.conn == 0 {
+	if f.conn == 0 || s.conns[f.conn].parser == nil {
 		return
 	}
 	c := s.conn(f)
@@ -78,7 +123,7 @@ func (s *Shard) acknowledged(f *flow, d flows.Dir, p *packet.Packet) {
 	}
 }
 
-func (s *Shard) connect(f *flow, parser stream.Parser) {
+func (s *Shard) connect(f *flow) {
 	if len(s.idle) > 0 {
 		f.conn = s.idle[len(s.idle)-1]
 		s.idle = s.idle[:len(s.idle)-1]
@@ -86,7 +131,6 @@ func (s *Shard) connect(f *flow, parser stream.Parser) {
 		f.conn = uint32(len(s.conns))
 		s.conns = append(s.conns, connection{})
 	}
-	s.conns[f.conn].parser, s.conns[f.conn].app = parser, f.app
 }
 
 // release gives a flow's parser back.
@@ -96,8 +140,10 @@ func (s *Shard) release(f *flow) {
 		s.out.Batch.Lost[flows.LostStreamBuffer] += cn.dirs[d].Lost
 		cn.dirs[d].Reset()
 	}
-	s.protos.Put(cn.app, cn.parser)
-	cn.parser = nil
+	if cn.parser != nil {
+		s.protos.Put(cn.app, cn.parser)
+	}
+	cn.parser, cn.early = nil, cn.early[:0]
 	s.idle = append(s.idle, f.conn)
 	f.conn = 0
 }
@@ -105,6 +151,12 @@ func (s *Shard) release(f *flow) {
 // flush lets a parser write what waits, and at the end all that is left behind holes.
 func (s *Shard) flush(f *flow, at packet.Time, end bool) {
 	if f.conn == 0 {
+		return
+	}
+	if s.conns[f.conn].parser == nil {
+		if end {
+			s.release(f)
+		}
 		return
 	}
 	keep := s.out.Now
