@@ -1,120 +1,138 @@
 package capture
 
 import (
-	"container/heap"
-	"errors"
 	"io"
+
+	"neuromast/sensor/packet"
 )
 
-// merge joins several inputs into one timeline by packet time, equal times by input.
-type merge struct {
-	files []*file
-	heads heads
-	began bool
-}
-
-func newMerge(files []*file) *merge { return &merge{files: files} }
-
-// head is an input's next frame.
-type head struct {
-	f     *file
-	batch Batch
-	pos   int
-}
-
-type heads []*head
-
-func (h heads) Len() int      { return len(h) }
-func (h heads) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h heads) Less(i, j int) bool {
-	a, b := &h[i].batch.Frames[h[i].pos], &h[j].batch.Frames[h[j].pos]
-	if a.At != b.At {
-		return a.At < b.At
+// ReadBatch hands on a whole batch of one input where nothing of the others falls between; else it copies frames.
+func (s *files) ReadBatch(b *Batch) error {
+	if s.err != nil {
+		return s.err
 	}
-	return a.Input < b.Input
-}
-func (h *heads) Push(x any) { *h = append(*h, x.(*head)) }
-func (h *heads) Pop() any {
-	x := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return x
-}
-
-// ReadBatch copies the next frames of all inputs into b.
-func (m *merge) ReadBatch(b *Batch) error {
-	if !m.began {
-		m.began = true
-		for _, f := range m.files {
-			h := &head{f: f}
-			if err := f.ReadBatch(&h.batch); err == nil {
-				m.heads = append(m.heads, h)
-			} else if !errors.Is(err, io.EOF) {
-				return err
-			}
-		}
-		heap.Init(&m.heads)
+	if !s.ready() {
+		return s.err
 	}
-	b.Buf, b.Frames = b.Buf[:0], b.Frames[:0]
-	for len(m.heads) > 0 && len(b.Frames) < BatchFrames {
-		h := m.heads[0]
-		fr := h.batch.Frames[h.pos]
-		if len(b.Frames) > 0 && len(b.Buf)+len(fr.Data) > cap(b.Buf) {
-			break // frames of this batch alias Buf: it must not move
+	in := s.heap[0].in
+	if s.precedes(head{in, in.latest}) {
+		rest := in.batch.Frames[in.pos:]
+		in.batch.Frames = in.batch.Frames[:copy(in.batch.Frames, rest)]
+		*b, in.batch = in.batch, *b
+		in.batch.Frames = in.batch.Frames[:0]
+		in.pos = 0
+		for i := range b.Frames {
+			in.delivered(&b.Frames[i])
 		}
-		if cap(b.Buf) < max(BatchBytes, len(fr.Data)) {
-			b.Buf = make([]byte, 0, max(BatchBytes, len(fr.Data)))
-		}
-		off := len(b.Buf)
-		b.Buf = append(b.Buf, fr.Data...)
-		fr.Data = b.Buf[off:len(b.Buf):len(b.Buf)]
-		b.Frames = append(b.Frames, fr)
-		if h.pos++; h.pos < len(h.batch.Frames) {
-			heap.Fix(&m.heads, 0)
-			continue
-		}
-		h.pos = 0
-		if err := h.f.ReadBatch(&h.batch); errors.Is(err, io.EOF) {
-			heap.Pop(&m.heads)
-		} else if err != nil {
-			return err
-		} else {
-			heap.Fix(&m.heads, 0)
-		}
+		return nil
 	}
+	s.merge(b)
 	if len(b.Frames) == 0 {
-		return io.EOF
+		return s.err
 	}
 	return nil
 }
 
-// Inputs describes what was read so far.
-func (m *merge) Inputs() []Input {
-	var in []Input
-	for _, f := range m.files {
-		in = append(in, f.Inputs()...)
+// ready makes the first of the heap one that is open and has frames read ahead. Without one, err says why.
+func (s *files) ready() bool {
+	for len(s.heap) > 0 {
+		in := s.heap[0].in
+		switch {
+		case in.pos < len(in.batch.Frames):
+			return true
+		case !in.open && !in.over:
+			if s.err = in.unpark(); s.err == nil && !in.over {
+				s.open++
+				s.err = s.shut()
+			}
+		default:
+			if s.err = in.load(); in.over && !in.live {
+				s.open--
+			}
+		}
+		if s.err != nil {
+			return false
+		}
+		if in.over {
+			n := len(s.heap) - 1
+			s.heap[0] = s.heap[n]
+			s.heap = s.heap[:n]
+		} else {
+			s.heap[0].at = in.batch.Frames[in.pos].At
+		}
+		s.down()
 	}
-	return in
+	s.err = io.EOF
+	return false
 }
 
-// Progress returns stored bytes read and in total.
-func (m *merge) Progress() (read, total int64) {
-	for _, f := range m.files {
-		r, t := f.Progress()
-		read += r
-		if t < 0 || total < 0 {
-			total = -1
-		} else {
-			total += t
+// merge copies frames of several inputs into b in their order.
+func (s *files) merge(b *Batch) {
+	b.Frames = b.Frames[:0]
+	if cap(b.Frames) < BatchFrames {
+		b.Frames = make([]packet.Frame, 0, BatchFrames)
+	}
+	b.Buf = grow(b.Buf[:cap(b.Buf)], BatchBytes)
+	used := 0
+	for len(b.Frames) < BatchFrames && s.ready() {
+		in := s.heap[0].in
+		f := in.batch.Frames[in.pos]
+		if n := len(f.Data); n > len(b.Buf)-used {
+			if len(b.Frames) > 0 {
+				return // what is there aliases Buf
+			}
+			b.Buf = make([]byte, n)
+		}
+		n := copy(b.Buf[used:], f.Data)
+		f.Data = b.Buf[used : used+n : used+n]
+		used += n
+		b.Frames = append(b.Frames, f)
+		in.delivered(&f)
+		if in.pos++; in.pos < len(in.batch.Frames) {
+			s.heap[0].at = in.batch.Frames[in.pos].At
+			s.down()
 		}
 	}
-	return read, total
 }
 
-// Close closes every input.
-func (m *merge) Close() error {
-	var errs []error
-	for _, f := range m.files {
-		errs = append(errs, f.Close())
+// delivered counts a frame.
+func (in *input) delivered(f *packet.Frame) {
+	in.Frames++
+	in.Bytes += uint64(len(f.Data))
+	in.last = f.Number
+}
+
+// precedes says whether h stands before every head but the first.
+func (s *files) precedes(h head) bool {
+	for i := 1; i < min(3, len(s.heap)); i++ { // one of the first's two children is the next
+		if s.heap[i].before(h) {
+			return false
+		}
 	}
-	return errors.Join(errs...)
+	return true
+}
+
+// down sinks the first of the heap to its place.
+func (s *files) down() {
+	for i := 0; ; {
+		least := i
+		for c := 2*i + 1; c <= 2*i+2 && c < len(s.heap); c++ {
+			if s.heap[c].before(s.heap[least]) {
+				least = c
+			}
+		}
+		if least == i {
+			return
+		}
+		s.heap[i], s.heap[least] = s.heap[least], s.heap[i]
+		i = least
+	}
+}
+
+// up lifts the i-th of the heap to its place.
+func (s *files) up(i int) {
+	for i > 0 && s.heap[i].before(s.heap[(i-1)/2]) {
+		s.heap[i], s.heap[(i-1)/2] = s.heap[(i-1)/2], s.heap[i]
+		i = (i - 1) / 2
+	}
 }

@@ -3,76 +3,102 @@ package capture
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 
 	"neuromast/sensor/packet"
 )
 
-// maxRecord is the longest record that is believed: above any snap length in use; a longer one is damage.
-const maxRecord = 16 << 20
-
-// frameHeader is what a format says of one record: the frame without its bytes, and where they lie in the record.
-type frameHeader struct {
-	frame    packet.Frame
-	off, len int
-}
-
-// pcap is the classic format (draft-ietf-opsawg-pcap).
+// pcap reads the classic format.
 type pcap struct {
-	order binary.ByteOrder
-	unit  int64 // nanoseconds of the timestamp's fraction
-	extra int   // bytes of a record's header beyond 16
-	link  packet.LinkType
-	fcs   int // bytes of frame check sequence at the end of frames
+	frame  uint64
+	fcs    uint32 // bytes of frame check sequence behind every frame
+	header int    // bytes of a record header
+	unit   int64  // ns of the fraction of a second
+	link   packet.LinkType
+	big    bool
+	old    bool // lengths may stand in the wrong order
 }
 
-// newPcap reads the file's header; nil where b is another format's.
-func newPcap(b []byte) (format, int, error) {
-	p := &pcap{order: binary.LittleEndian, unit: 1000}
-	switch binary.BigEndian.Uint32(b) {
-	case 0xa1b2c3d4, 0xa1b23c4d, 0xa1b2cd34:
-		p.order = binary.BigEndian
+func newPcap(b []byte) (*pcap, error) {
+	f := &pcap{header: 16, unit: 1000}
+	m := binary.LittleEndian.Uint32(b)
+	if f.big = m != magicMicro && m != magicNano && m != magicModified; f.big {
+		m = bits.ReverseBytes32(m)
 	}
-	switch p.order.Uint32(b) {
-	case 0xa1b2c3d4:
-	case 0xa1b23c4d:
-		p.unit = 1
-	case 0xa1b2cd34: // Kuznetzov's: interface, protocol and packet type follow each record's header
-		p.extra = 8
-	default:
-		return nil, 0, nil
+	switch m {
+	case magicNano:
+		f.unit = 1
+	case magicModified:
+		f.header = 24
 	}
-	if len(b) < 24 {
-		return nil, 0, fmt.Errorf("%w: the pcap header is cut off after %d of 24 bytes", errNoCapture, len(b))
+	major, minor := f.u32(b[4:])&0xffff, f.u32(b[4:])>>16
+	if f.big {
+		major, minor = minor, major
 	}
-	if major, minor := p.order.Uint16(b[4:]), p.order.Uint16(b[6:]); major != 2 {
-		return nil, 0, fmt.Errorf("%w: pcap version %d.%d is not known", errNoCapture, major, minor)
+	if major != 2 || minor > 4 {
+		return nil, fmt.Errorf("pcap format version %d.%d is not supported, only 2.0 to 2.4", major, minor)
 	}
-	network := p.order.Uint32(b[20:])
-	p.link = packet.LinkType(network)
-	if network&(1<<26) != 0 { // the FCS length is given, in 16-bit units
-		p.fcs = int(network>>28) * 2
+	f.old = minor <= 3
+	network := f.u32(b[20:])
+	f.link = packet.LinkType(network)
+	if network&(1<<26) != 0 { // the upper 4 bits count the 2-byte words of the frame check sequence
+		f.fcs = network >> 28 * 2
 	}
-	return p, 24, nil
+	return f, nil
 }
 
-func (p *pcap) drops() uint64 { return 0 }
+func (f *pcap) u32(b []byte) uint32 {
+	v := binary.LittleEndian.Uint32(b)
+	if f.big {
+		v = bits.ReverseBytes32(v)
+	}
+	return v
+}
 
-func (p *pcap) next(b []byte, h *frameHeader) (n, want int, frame bool, bad error) {
-	head := 16 + p.extra
-	if len(b) < head {
-		return 0, head, false, nil
+func (f *pcap) number() uint64             { return f.frame }
+func (f *pcap) findings() (uint64, string) { return 0, "" }
+
+func (f *pcap) copy(into format) format {
+	g, ok := into.(*pcap)
+	if !ok {
+		g = new(pcap)
 	}
-	captured, wire := p.order.Uint32(b[8:]), p.order.Uint32(b[12:])
-	if captured > maxRecord {
-		return 0, 0, false, fmt.Errorf("a record claims %d bytes", captured)
+	*g = *f
+	return g
+}
+
+func (f *pcap) records(b []byte, frames []packet.Frame, input uint32) ([]packet.Frame, int, string) {
+	taken := 0
+	for len(frames) < cap(frames) {
+		r := b[taken:]
+		if len(r) < f.header {
+			break
+		}
+		captured, wire := f.u32(r[8:]), f.u32(r[12:])
+		if f.old && captured > wire { // versions before 2.4 had the two the other way round
+			captured, wire = wire, captured
+		}
+		if captured > maxRecord {
+			return frames, taken, fmt.Sprintf("the next record claims %d bytes, more than the %d that are believed", captured, maxRecord)
+		}
+		n := f.header + int(captured)
+		if len(r) < n {
+			break
+		}
+		if f.fcs > 0 && wire >= f.fcs {
+			wire -= f.fcs
+			captured = min(captured, wire)
+		}
+		f.frame++
+		frames = append(frames, packet.Frame{
+			Data:    r[f.header : f.header+int(captured) : f.header+int(captured)],
+			At:      packet.Time(int64(f.u32(r))*1e9 + int64(f.u32(r[4:]))*f.unit),
+			Number:  f.frame,
+			WireLen: wire,
+			Input:   input,
+			Link:    f.link,
+		})
+		taken += n
 	}
-	n = head + int(captured)
-	if len(b) < n {
-		return 0, n, false, nil
-	}
-	*h = frameHeader{off: head, len: max(int(captured)-p.fcs, 0), frame: packet.Frame{
-		At:   packet.Time(int64(p.order.Uint32(b))*1e9 + int64(p.order.Uint32(b[4:]))*p.unit),
-		Link: p.link, WireLen: max(wire, captured),
-	}}
-	return n, 0, true, nil
+	return frames, taken, ""
 }

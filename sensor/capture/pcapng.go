@@ -10,244 +10,347 @@ import (
 	"neuromast/sensor/packet"
 )
 
-// The block types of pcapng (draft-ietf-opsawg-pcapng).
+// Block types of pcapng (draft-ietf-opsawg-pcapng, 4, and the registry of its section 11).
 const (
+	blockSection   = 0x0a0d0d0a // reads the same in both byte orders
 	blockInterface = 1
 	blockPacket    = 2 // obsolete
 	blockSimple    = 3
 	blockStats     = 5
 	blockEnhanced  = 6
-	blockSection   = 0x0a0d0d0a
+	blockJournal   = 9 // systemd
+	blockCustom    = 0xbad
+	blockCustomNo  = 0x40000bad // custom, not to be copied
 )
 
-// pcapng is the block format. A section may change byte order; it has its own interfaces.
+// maxInterfaces bounds the interfaces of a section. Chosen by us: packets name them by 32 bits, hosts have hundreds.
+const maxInterfaces = 1 << 16
+
+// pcapng reads the next-generation format. Sections may follow each other in one file, each with its own byte order and
+// interfaces.
 type pcapng struct {
-	order      binary.ByteOrder
-	interfaces []iface
-	last       packet.Time // of the record before, for those without a time
-	dropped    uint64
-	ifDrops    map[uint32]uint64
+	frame   uint64
+	last    packet.Time // of the last packet that had a time
+	ifaces  []iface     // of this section
+	past    uint64      // drops reported in earlier sections
+	gaps    uint64      // drops that packets report since the packet before them
+	unnamed uint64      // packets of interfaces that the section doesn't describe
+	timed   bool        // last is set
+	big     bool
 }
 
+// iface is an interface description.
 type iface struct {
-	link   packet.LinkType
-	snap   uint32
-	fcs    int
-	offset int64  // seconds
-	per    uint64 // units a second
-	shift  uint8  // where per is a power of two
-	binary bool
+	offset  int64 // s, added to every time
+	drops   uint64
+	snaplen uint32
+	link    packet.LinkType
+	fcs     uint8 // bytes
+	resol   uint8 // if_tsresol
 }
 
-func (p *pcapng) drops() uint64 {
-	n := p.dropped
-	for _, d := range p.ifDrops {
-		n += d
+func newPcapng(b []byte) (*pcapng, error) {
+	f := &pcapng{}
+	if damage := f.section(b); damage != "" {
+		return nil, errors.New(damage)
+	}
+	return f, nil
+}
+
+func (f *pcapng) u32(b []byte) uint32 {
+	v := binary.LittleEndian.Uint32(b)
+	if f.big {
+		v = bits.ReverseBytes32(v)
+	}
+	return v
+}
+
+func (f *pcapng) u16(b []byte) uint16 {
+	v := binary.LittleEndian.Uint16(b)
+	if f.big {
+		v = bits.ReverseBytes16(v)
+	}
+	return v
+}
+
+func (f *pcapng) u64(b []byte) uint64 {
+	v := binary.LittleEndian.Uint64(b)
+	if f.big {
+		v = bits.ReverseBytes64(v)
+	}
+	return v
+}
+
+func (f *pcapng) number() uint64 { return f.frame }
+
+func (f *pcapng) copy(into format) format {
+	g, ok := into.(*pcapng)
+	if !ok {
+		g = new(pcapng)
+	}
+	*g = *f
+	g.ifaces = f.ifaces[:len(f.ifaces):len(f.ifaces)] // only their drops change, and those only grow
+	return g
+}
+
+// findings takes the larger of what interfaces and packets report: they count the same drops.
+func (f *pcapng) findings() (drops uint64, note string) {
+	if f.unnamed > 0 {
+		note = fmt.Sprintf("%d packets left out: their interface is not described", f.unnamed)
+	}
+	return max(f.past+f.dropped(), f.gaps), note
+}
+
+func (f *pcapng) dropped() (n uint64) {
+	for i := range f.ifaces {
+		n += f.ifaces[i].drops
 	}
 	return n
 }
 
-func (p *pcapng) next(b []byte, h *frameHeader) (n, want int, frame bool, bad error) {
-	if len(b) < 12 {
-		return 0, 12, false, nil
+// section starts a section by the first 16 bytes of its header block.
+func (f *pcapng) section(b []byte) (damage string) {
+	switch binary.LittleEndian.Uint32(b[8:]) {
+	case 0x1a2b3c4d:
+		f.big = false
+	case 0x4d3c2b1a:
+		f.big = true
+	default:
+		return fmt.Sprintf("pcapng section without byte-order magic (% x)", b[8:12])
 	}
-	if binary.BigEndian.Uint32(b) == blockSection {
-		switch {
-		case binary.LittleEndian.Uint32(b[8:]) == 0x1a2b3c4d:
-			p.order = binary.LittleEndian
-		case binary.BigEndian.Uint32(b[8:]) == 0x1a2b3c4d:
-			p.order = binary.BigEndian
-		default:
-			return 0, 0, false, errors.New("a section header has no byte-order magic")
-		}
-		p.dropped, p.ifDrops, p.interfaces = p.drops(), nil, p.interfaces[:0]
+	if major, minor := f.u16(b[12:]), f.u16(b[14:]); major != 1 {
+		return fmt.Sprintf("pcapng format version %d.%d is not supported, only 1.x", major, minor)
 	}
-	if p.order == nil {
-		return 0, 0, false, errors.New("a block stands before the first section header")
-	}
-	size := p.order.Uint32(b[4:])
-	if size < 12 || size > maxRecord || size%4 != 0 {
-		return 0, 0, false, fmt.Errorf("a block claims %d bytes", size)
-	}
-	n = int(size)
-	if len(b) < n {
-		return 0, n, false, nil
-	}
-	if p.order.Uint32(b[n-4:]) != size {
-		return 0, 0, false, errors.New("a block's two lengths differ")
-	}
-	body := b[8 : n-4]
-	switch p.order.Uint32(b) {
-	case blockInterface:
-		bad = p.addInterface(body)
-	case blockEnhanced:
-		frame, bad = p.enhanced(body, h)
-	case blockPacket:
-		frame, bad = p.obsolete(body, h)
-	case blockSimple:
-		frame, bad = p.simple(body, h)
-	case blockStats:
-		p.stats(body)
-	}
-	return n, 0, frame, bad
+	f.past += f.dropped()
+	f.ifaces = nil
+	return ""
 }
 
-// maxInterfaces bounds what one section may describe; no machine has as many.
-const maxInterfaces = 1 << 16
+func (f *pcapng) records(b []byte, frames []packet.Frame, input uint32) ([]packet.Frame, int, string) {
+	taken := 0
+	for len(frames) < cap(frames) {
+		r := b[taken:]
+		if len(r) < 12 {
+			break
+		}
+		kind := f.u32(r)
+		if kind == blockSection { // its byte order governs its own length
+			if len(r) < 16 {
+				break
+			}
+			if damage := f.section(r); damage != "" {
+				return frames, taken, damage
+			}
+		}
+		n := f.u32(r[4:])
+		if n < 12 || kind == blockSection && n < 28 {
+			return frames, taken, fmt.Sprintf("the next block (type %#x) claims %d bytes, too few for a block", kind, n)
+		}
+		if n > maxRecord {
+			return frames, taken, fmt.Sprintf("the next block (type %#x) claims %d bytes, more than the %d that are believed", kind, n, maxRecord)
+		}
+		if len(r) < int(n) {
+			break
+		}
+		if again := f.u32(r[n-4:]); again != n {
+			return frames, taken, fmt.Sprintf("the next block (type %#x) gives its length as %d in front and %d behind", kind, n, again)
+		}
+		var damage string
+		if frames, damage = f.block(kind, r[8:n-4], frames, input); damage != "" {
+			return frames, taken, fmt.Sprintf("the next block (type %#x) %s", kind, damage)
+		}
+		taken += int(n)
+	}
+	return frames, taken, ""
+}
 
-func (p *pcapng) addInterface(b []byte) error {
-	if len(b) < 8 {
-		return errors.New("an interface block is too short")
+// block reads one block's body.
+func (f *pcapng) block(kind uint32, b []byte, frames []packet.Frame, input uint32) (_ []packet.Frame, damage string) {
+	switch kind {
+	case blockEnhanced:
+		if len(b) < 20 {
+			return frames, tooShort
+		}
+		return f.packet(f.u32(b), f.u32(b[4:]), f.u32(b[8:]), f.u32(b[12:]), f.u32(b[16:]), b[20:], frames, input)
+	case blockPacket:
+		if len(b) < 20 {
+			return frames, tooShort
+		}
+		if n := f.u16(b[2:]); n != 0xffff { // not known
+			f.gaps += uint64(n)
+		}
+		return f.packet(uint32(f.u16(b)), f.u32(b[4:]), f.u32(b[8:]), f.u32(b[12:]), f.u32(b[16:]), b[20:], frames, input)
+	case blockSimple:
+		if len(b) < 4 {
+			return frames, tooShort
+		}
+		f.frame++
+		if len(f.ifaces) == 0 {
+			f.unnamed++
+			return frames, ""
+		}
+		i := &f.ifaces[0]
+		wire := f.u32(b)
+		data := b[4:]
+		if n := int(min(wire, i.snap())); n < len(data) { // the rest is padding
+			data = data[:n]
+		}
+		return append(frames, i.frame(data, wire, uint32(i.fcs), packet.Frame{At: f.last, Number: f.frame, Input: input})), ""
+	case blockInterface:
+		if len(b) < 8 {
+			return frames, tooShort
+		}
+		if len(f.ifaces) == maxInterfaces {
+			return frames, fmt.Sprintf("describes one more interface than the %d that a section may have", maxInterfaces)
+		}
+		f.ifaces = append(f.ifaces, f.describe(b))
+	case blockStats:
+		if len(b) < 12 {
+			return frames, tooShort
+		}
+		if id := f.u32(b); int64(id) < int64(len(f.ifaces)) {
+			var n uint64
+			f.options(b[12:], func(code uint16, v []byte) {
+				if (code == 5 || code == 7) && len(v) == 8 { // isb_ifdrop, isb_osdrop
+					n += f.u64(v)
+				}
+			})
+			f.ifaces[id].drops = max(f.ifaces[id].drops, n) // the counts run up
+		}
+	case blockJournal, blockCustom, blockCustomNo: // Wireshark gives them numbers among the packets
+		f.frame++
 	}
-	if len(p.interfaces) == maxInterfaces {
-		return errors.New("more interfaces than are believed")
+	return frames, ""
+}
+
+const tooShort = "is too short for its type"
+
+// packet reads the data and options of a packet block.
+func (f *pcapng) packet(id, hi, lo, captured, wire uint32, b []byte, frames []packet.Frame, input uint32) (_ []packet.Frame, damage string) {
+	if int64(captured) > int64(len(b)) {
+		return frames, fmt.Sprintf("claims a packet of %d bytes but holds %d", captured, len(b))
 	}
-	i := iface{link: packet.LinkType(p.order.Uint16(b)), snap: p.order.Uint32(b[4:]), per: 1e6}
-	p.options(b[8:], func(code uint16, v []byte) {
+	f.frame++
+	if int64(id) >= int64(len(f.ifaces)) {
+		f.unnamed++
+		return frames, ""
+	}
+	i := &f.ifaces[id]
+	at := i.time(uint64(hi)<<32 | uint64(lo))
+	if !f.timed { // packets without time stand before it
+		f.timed = true
+		for k := range frames {
+			frames[k].At = at
+		}
+	}
+	f.last = at
+	fcs := uint32(i.fcs)
+	if pad := (int64(captured) + 3) &^ 3; pad+4 <= int64(len(b)) {
+		f.options(b[pad:], func(code uint16, v []byte) {
+			switch {
+			case code == 2 && len(v) == 4: // epb_flags: bits 5 to 8 give the length of the frame check sequence
+				if n := f.u32(v) >> 5 & 15; n > 0 {
+					fcs = n
+				}
+			case code == 4 && len(v) == 8: // epb_dropcount
+				f.gaps += f.u64(v)
+			}
+		})
+	}
+	return append(frames, i.frame(b[:captured:captured], wire, fcs, packet.Frame{At: at, Number: f.frame, Input: input})), ""
+}
+
+// frame completes a frame; a frame check sequence is not part of it.
+func (i *iface) frame(data []byte, wire, fcs uint32, fr packet.Frame) packet.Frame {
+	if fcs > 0 && wire >= fcs {
+		wire -= fcs
+		data = data[:min(len(data), int(wire))]
+	}
+	fr.Data, fr.WireLen, fr.Link = data[:len(data):len(data)], wire, i.link
+	return fr
+}
+
+// snap returns the capture length of the interface; 0 in the file means no limit.
+func (i *iface) snap() uint32 {
+	if i.snaplen == 0 {
+		return math.MaxUint32
+	}
+	return i.snaplen
+}
+
+// describe reads an interface description block.
+func (f *pcapng) describe(b []byte) iface {
+	i := iface{link: packet.LinkType(f.u16(b)), snaplen: f.u32(b[4:]), resol: 6}
+	f.options(b[8:], func(code uint16, v []byte) {
 		switch {
 		case code == 9 && len(v) >= 1: // if_tsresol
-			if e := v[0] & 0x7f; v[0]&0x80 != 0 {
-				i.binary, i.shift = true, min(e, 63)
-			} else {
-				i.per = 1
-				for range min(e, 19) {
-					i.per *= 10
-				}
-			}
-		case code == 14 && len(v) >= 8: // if_tsoffset
-			i.offset = int64(p.order.Uint64(v))
-		case code == 13 && len(v) >= 1: // if_fcslen, in bytes here
-			i.fcs = int(v[0])
+			i.resol = v[0]
+		case code == 13 && len(v) >= 1: // if_fcslen
+			i.fcs = v[0]
+		case code == 14 && len(v) == 8: // if_tsoffset
+			i.offset = int64(f.u64(v))
 		}
 	})
-	p.interfaces = append(p.interfaces, i)
-	return nil
+	return i
 }
 
-// options walks a list of options; a malformed one ends it.
-func (p *pcapng) options(b []byte, f func(code uint16, v []byte)) {
+// time converts a count of the interface's units.
+func (i *iface) time(n uint64) packet.Time {
+	if i.resol&0x80 != 0 { // 2^-r seconds: n * 10^9 >> r in 128 bits
+		r := uint(i.resol & 0x7f)
+		hi, lo := bits.Mul64(n, 1_000_000_000)
+		if r >= 64 {
+			hi, lo, r = 0, hi, r-64
+		}
+		return clampTime(hi>>r, lo>>r|hi<<(64-r), i.offset)
+	}
+	if i.resol <= 9 {
+		hi, lo := bits.Mul64(n, pow10(9-i.resol))
+		return clampTime(hi, lo, i.offset)
+	}
+	if i.resol > 9+19 { // below 10^-19 ns nothing of 64 bits is left
+		return clampTime(0, 0, i.offset)
+	}
+	return clampTime(0, n/pow10(i.resol-9), i.offset)
+}
+
+func pow10(n uint8) uint64 {
+	p := uint64(1)
+	for range n {
+		p *= 10
+	}
+	return p
+}
+
+// options calls f for every option of a block (code, length, value padded to 4 bytes) up to the first that doesn't fit.
+func (f *pcapng) options(b []byte, each func(code uint16, value []byte)) {
 	for len(b) >= 4 {
-		code, size := p.order.Uint16(b), int(p.order.Uint16(b[2:]))
-		if code == 0 || size > len(b)-4 {
+		code, n := f.u16(b), int(f.u16(b[2:]))
+		if code == 0 || n > len(b)-4 {
 			return
 		}
-		f(code, b[4:4+size])
-		b = b[min(4+(size+3)&^3, len(b)):]
-	}
-}
-
-// time converts an interface's units into nanoseconds; what doesn't fit is clamped.
-func (i *iface) time(high, low uint32) packet.Time {
-	t := uint64(high)<<32 | uint64(low)
-	var sec, frac uint64
-	if i.binary {
-		sec = t >> i.shift
-		hi, lo := bits.Mul64(t&(1<<i.shift-1), 1e9)
-		frac = lo
-		if i.shift > 0 {
-			frac = lo>>i.shift | hi<<(64-i.shift)
+		each(code, b[4:4+n])
+		if n = 4 + (n+3)&^3; n > len(b) {
+			return
 		}
-	} else {
-		sec = t / i.per
-		hi, lo := bits.Mul64(t%i.per, 1e9)
-		frac, _ = bits.Div64(hi, lo, i.per)
+		b = b[n:]
 	}
-	const most = int64(math.MaxInt64/1_000_000_000 - 1)
-	s := int64(min(sec, uint64(most)))
-	if i.offset > most-s {
-		s = most
-	} else {
-		s = max(s+max(i.offset, -most), 0)
-	}
-	return packet.Time(s*1e9 + int64(frac))
 }
 
-func (p *pcapng) iface(n uint32) (*iface, error) {
-	if int(n) >= len(p.interfaces) {
-		return nil, fmt.Errorf("a packet names interface %d of %d", n, len(p.interfaces))
+// clampTime makes a time of seconds offset and a 128-bit count of ns; what an int64 can not hold becomes its end.
+func clampTime(hi, lo uint64, offset int64) packet.Time {
+	t := int64(math.MaxInt64)
+	if hi == 0 && lo <= math.MaxInt64 {
+		t = int64(lo)
 	}
-	return &p.interfaces[n], nil
-}
-
-// fill makes a frame of captured bytes that lie off bytes into the block.
-func (p *pcapng) fill(h *frameHeader, i *iface, off int, captured, wire uint32, at packet.Time, fcs int) {
-	p.last = at
-	*h = frameHeader{off: off, len: max(int(captured)-fcs, 0), frame: packet.Frame{At: at, Link: i.link, WireLen: max(wire, captured)}}
-}
-
-func (p *pcapng) enhanced(b []byte, h *frameHeader) (bool, error) {
-	if len(b) < 20 {
-		return false, errors.New("a packet block is too short")
+	switch {
+	case offset > math.MaxInt64/1_000_000_000:
+		return math.MaxInt64
+	case offset < math.MinInt64/1_000_000_000:
+		return math.MinInt64
 	}
-	i, err := p.iface(p.order.Uint32(b))
-	if err != nil {
-		return false, err
+	if offset *= 1_000_000_000; offset > 0 && t > math.MaxInt64-offset {
+		return math.MaxInt64
 	}
-	captured := p.order.Uint32(b[12:])
-	if int64(captured) > int64(len(b)-20) {
-		return false, fmt.Errorf("a packet claims %d bytes of a block of %d", captured, len(b)+12)
-	}
-	fcs := i.fcs
-	p.options(b[min(20+(int(captured)+3)&^3, len(b)):], func(code uint16, v []byte) {
-		if code == 2 && len(v) >= 4 { // epb_flags: bits 5 to 8 are the length of the FCS
-			if n := int(p.order.Uint32(v)>>5) & 15; n > 0 {
-				fcs = n
-			}
-		}
-	})
-	p.fill(h, i, 28, captured, p.order.Uint32(b[16:]), i.time(p.order.Uint32(b[4:]), p.order.Uint32(b[8:])), fcs)
-	return true, nil
-}
-
-func (p *pcapng) obsolete(b []byte, h *frameHeader) (bool, error) {
-	if len(b) < 20 {
-		return false, errors.New("a packet block is too short")
-	}
-	i, err := p.iface(uint32(p.order.Uint16(b)))
-	if err != nil {
-		return false, err
-	}
-	captured := p.order.Uint32(b[12:])
-	if int64(captured) > int64(len(b)-20) {
-		return false, fmt.Errorf("a packet claims %d bytes of a block of %d", captured, len(b)+12)
-	}
-	if d := p.order.Uint16(b[2:]); d != 0xffff {
-		p.dropped += uint64(d)
-	}
-	p.fill(h, i, 28, captured, p.order.Uint32(b[16:]), i.time(p.order.Uint32(b[4:]), p.order.Uint32(b[8:])), i.fcs)
-	return true, nil
-}
-
-// simple blocks have neither time nor interface: the section's first one, and the time before.
-func (p *pcapng) simple(b []byte, h *frameHeader) (bool, error) {
-	if len(b) < 4 {
-		return false, errors.New("a packet block is too short")
-	}
-	i, err := p.iface(0)
-	if err != nil {
-		return false, err
-	}
-	wire := p.order.Uint32(b)
-	captured := min(wire, uint32(len(b)-4))
-	if i.snap > 0 {
-		captured = min(captured, i.snap)
-	}
-	p.fill(h, i, 12, captured, wire, p.last, i.fcs)
-	return true, nil
-}
-
-// stats keeps what the capturing machine says that it dropped.
-func (p *pcapng) stats(b []byte) {
-	if len(b) < 12 {
-		return
-	}
-	id := p.order.Uint32(b)
-	p.options(b[12:], func(code uint16, v []byte) {
-		if code == 5 && len(v) >= 8 && id < maxInterfaces { // isb_ifdrop, cumulative
-			if p.ifDrops == nil {
-				p.ifDrops = map[uint32]uint64{}
-			}
-			p.ifDrops[id] = p.order.Uint64(v)
-		}
-	})
+	return packet.Time(t + offset)
 }
