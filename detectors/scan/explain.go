@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"neuromast/detectors"
+	"neuromast/detectors/phrase"
 	"neuromast/sensor/packet"
 )
 
@@ -57,7 +57,7 @@ func (d *Detector) finding(env detectors.Env, w *walk) *detectors.Finding {
 	}
 	fewer := int(math.Floor((w.peak-d.cfg.Threshold)/max(w.failStep, 0.01))) + 1
 	f.Counterfactual = fmt.Sprintf("With %s fewer, or as many answers more, L would have stayed below %s and nothing been said.",
-		plural(fewer, "failure"), number(d.cfg.Threshold))
+		phrase.Plural(fewer, "failure"), phrase.Number(d.cfg.Threshold))
 	if w.lifted && w.peak <= d.cfg.Threshold {
 		f.Counterfactual = fmt.Sprintf("With fewer than %d unanswered echo requests to different hosts within a minute nothing would have been said.", echoBurst)
 	}
@@ -90,20 +90,20 @@ func (w *walk) sampled() []probe {
 }
 
 func (w *walk) message() string {
-	lasted := duration(w.last.Sub(w.start))
+	lasted := phrase.Duration(w.last.Sub(w.start))
 	tail := fmt.Sprintf("in %s; %s", lasted, w.outcomes())
 	if w.stealth > 0 {
-		tail += fmt.Sprintf("; %s of a kind that no stack sends (no SYN, no ACK)", plural(int(w.stealth), "probe"))
+		tail += fmt.Sprintf("; %s of a kind that no stack sends (no SYN, no ACK)", phrase.Plural(int(w.stealth), "probe"))
 	}
 	switch w.kind {
 	case overPorts:
-		return fmt.Sprintf("%s tried %s of %s %s.", w.actor.Addr, plural(int(w.contacts()), w.protocol()+"port"), w.target.Addr, tail)
+		return fmt.Sprintf("%s tried %s of %s %s.", w.actor.Addr, phrase.Plural(int(w.contacts()), w.protocol()+"port"), w.target.Addr, tail)
 	case overPortsOf:
-		return fmt.Sprintf("%s tried %s of %s more %s.", w.actor.Addr, plural(int(w.contacts()), w.protocol()+"port"), plural(len(w.hosts), "host"), tail)
+		return fmt.Sprintf("%s tried %s of %s more %s.", w.actor.Addr, phrase.Plural(int(w.contacts()), w.protocol()+"port"), phrase.Plural(len(w.hosts), "host"), tail)
 	case overOutside:
-		return fmt.Sprintf("%s tried %s on %s %s.", w.actor.Addr, plural(int(w.contacts()), "external host"), w.top().service, tail)
+		return fmt.Sprintf("%s tried %s on %s %s.", w.actor.Addr, phrase.Plural(int(w.contacts()), "external host"), w.top().service, tail)
 	}
-	return fmt.Sprintf("%s tried %s on %s %s.", w.actor.Addr, plural(int(w.contacts()), "internal host"), w.serviceList(), tail)
+	return fmt.Sprintf("%s tried %s on %s %s.", w.actor.Addr, phrase.Plural(int(w.contacts()), "internal host"), w.serviceList(), tail)
 }
 
 // protocol is "TCP " where all that was tried is TCP.
@@ -127,7 +127,7 @@ func (w *walk) outcomes() string {
 		what string
 	}{{w.silent, "stayed silent"}, {w.refused, "refused"}, {w.answered, "answered"}} {
 		if o.n > 0 {
-			parts = append(parts, thousands(int(o.n))+" "+o.what)
+			parts = append(parts, phrase.Count(int(o.n))+" "+o.what)
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -170,9 +170,9 @@ func (s service) String() string {
 
 func (d *Detector) evidence(f *detectors.Finding, w *walk) {
 	theta0, measured := d.site.theta0(d.cfg.Theta0)
-	usual := fmt.Sprintf("%s %% answered, assumed", number(100*theta0))
+	usual := fmt.Sprintf("%s %% answered, assumed", phrase.Number(100*theta0))
 	if measured {
-		usual = fmt.Sprintf("%s %% answered, the median here", number(100*theta0))
+		usual = fmt.Sprintf("%s %% answered, the median here", phrase.Number(100*theta0))
 	}
 	add := func(e detectors.Evidence) { f.Evidence = append(f.Evidence, e) }
 	switch {
@@ -183,8 +183,8 @@ func (d *Detector) evidence(f *detectors.Finding, w *walk) {
 		})
 	default:
 		add(detectors.Evidence{
-			Measure: "sequential test L of first contacts that fail", Value: round(w.peak), Unit: "nats",
-			Baseline: usual, Threshold: "h = " + number(d.cfg.Threshold) + " nats", Nats: f.LLR,
+			Measure: "sequential test L of first contacts that fail", Value: phrase.Round(w.peak), Unit: "nats",
+			Baseline: usual, Threshold: "h = " + phrase.Number(d.cfg.Threshold) + " nats", Nats: f.LLR,
 		})
 	}
 	what := "hosts"
@@ -195,13 +195,13 @@ func (d *Detector) evidence(f *detectors.Finding, w *walk) {
 	add(detectors.Evidence{Measure: "first contacts that were answered", Value: float64(w.answered), Unit: what, Baseline: usual})
 	if s := w.last.Sub(w.start).Seconds(); s > 0 {
 		add(detectors.Evidence{
-			Measure: "rate of first contacts", Value: round(60 * float64(w.contacts()) / s), Unit: what + " a minute", Baseline: "none",
+			Measure: "rate of first contacts", Value: phrase.Round(60 * float64(w.contacts()) / s), Unit: what + " a minute", Baseline: "none",
 		})
 	}
 	add(detectors.Evidence{Measure: "different services tried", Value: float64(len(w.services)) + float64(w.others), Unit: "at most", Baseline: "none"})
 	if w.sequential() {
 		add(detectors.Evidence{
-			Measure: "targets tried in rising order", Value: round(100 * float64(w.ascending) / float64(w.steps)), Unit: "%",
+			Measure: "targets tried in rising order", Value: phrase.Round(100 * float64(w.ascending) / float64(w.steps)), Unit: "%",
 			Baseline: "50 % where the order is chance", Threshold: "90 %",
 		})
 	}
@@ -211,7 +211,7 @@ func (d *Detector) evidence(f *detectors.Finding, w *walk) {
 	if n := d.alive + d.twoWay; d.alive > 0 && d.blind() {
 		add(detectors.Evidence{
 			Measure: "flows seen in one direction though both must exist: silence was judged by what the originator did",
-			Value:   round(100 * float64(d.alive) / float64(n)), Unit: "%", Baseline: "0 %",
+			Value:   phrase.Round(100 * float64(d.alive) / float64(n)), Unit: "%", Baseline: "0 %",
 		})
 	}
 	if len(w.open) > 0 {
@@ -319,39 +319,4 @@ func (w *walk) nextSteps(fromOutside bool) []string {
 		steps = append(steps, fmt.Sprintf("See what %s did next, on other ports and hosts.", w.actor.Addr))
 	}
 	return append(steps, "If it is your own scanner, name it as an asset so that people know it.")
-}
-
-func plural(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return thousands(n) + " " + noun
-}
-
-// thousands writes n with commas.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-func round(x float64) float64 { return math.Round(x*100) / 100 }
-
-func number(x float64) string { return strconv.FormatFloat(round(x), 'f', -1, 64) }
-
-// duration says how long, for people.
-func duration(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return strconv.FormatFloat(float64(d.Microseconds())/1000, 'g', 3, 64) + " ms"
-	case d < 2*time.Minute:
-		return number(math.Round(d.Seconds()*10)/10) + " s"
-	case d < 3*time.Hour:
-		return number(math.Round(d.Minutes())) + " min"
-	case d < 72*time.Hour:
-		return number(math.Round(d.Hours())) + " h"
-	}
-	return number(math.Round(d.Hours()/24)) + " days"
 }
