@@ -1,0 +1,120 @@
+// Package catalog is the list of detectors, by hand and in order: their configuration under one key per rule, how they
+// are built, and the reference that is made from their package comments.
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"neuromast/detectors"
+	"neuromast/detectors/dnsinfo"
+	"neuromast/detectors/scan"
+)
+
+// Config has a section per rule, named by its id.
+type Config struct {
+	Scan scan.Config    `yaml:"scan.trw"` // hosts that try many addresses or ports
+	DNS  dnsinfo.Config `yaml:"dns.info"` // data in DNS names or answers
+}
+
+// Default returns every detector's default.
+func Default() Config { return Config{Scan: scan.Default(), DNS: dnsinfo.Default()} }
+
+// entry is one detector of the list.
+type entry struct {
+	enabled  bool
+	validate func() error
+	build    func() detectors.Detector
+}
+
+// entries lists the detectors in the order in which the engine calls them.
+func (c *Config) entries() []entry {
+	return []entry{
+		{c.Scan.Enabled, c.Scan.Validate, func() detectors.Detector { return scan.New(c.Scan) }},
+		{c.DNS.Enabled, c.DNS.Validate, func() detectors.Detector { return dnsinfo.New(c.DNS) }},
+	}
+}
+
+// sections names the keys of the entries, in their order: the tags of Config's fields.
+func sections() []string {
+	t := reflect.TypeFor[Config]()
+	keys := make([]string, t.NumField())
+	for i := range keys {
+		keys[i] = t.Field(i).Tag.Get("yaml")
+	}
+	return keys
+}
+
+// Validate names every wrong value with its whole key.
+func (c Config) Validate() error {
+	var errs []error
+	keys := sections()
+	for i, e := range c.entries() {
+		for _, err := range each(e.validate()) {
+			errs = append(errs, fmt.Errorf("detectors.%s.%w", keys[i], err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// each takes joined errors apart.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// RuleIDs lists the rules that there are, in the order of the catalog.
+func RuleIDs() []string {
+	var ids []string
+	for _, d := range all() {
+		for _, r := range d.Rules() {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
+}
+
+// all builds every detector in its smallest size, for what it says about itself.
+func all() []detectors.Detector {
+	c := Default()
+	c.Scan.MaxPairs, c.DNS.MaxPairs = 1000, 64
+	var out []detectors.Detector
+	for _, e := range c.entries() {
+		out = append(out, e.build())
+	}
+	return out
+}
+
+// Build returns the detectors that are to run: those that are enabled; where only is given, those with a rule in it,
+// enabled or not; never those with a rule in disable.
+func Build(c Config, only, disable []string) ([]detectors.Detector, error) {
+	known := RuleIDs()
+	var unknown []string
+	for _, id := range slices.Concat(only, disable) {
+		if !slices.Contains(known, id) && !slices.Contains(unknown, id) {
+			unknown = append(unknown, id)
+		}
+	}
+	if len(unknown) > 0 {
+		return nil, fmt.Errorf("no rule %s; there are %s", strings.Join(unknown, ", "), strings.Join(known, ", "))
+	}
+	described := all()
+	var out []detectors.Detector
+	for i, e := range c.entries() {
+		has := func(ids []string) bool {
+			return slices.ContainsFunc(described[i].Rules(), func(r *detectors.Rule) bool { return slices.Contains(ids, r.ID) })
+		}
+		if (e.enabled && len(only) == 0 || has(only)) && !has(disable) {
+			out = append(out, e.build())
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,105 @@
+package catalog
+
+import (
+	"fmt"
+	"go/ast"
+	"go/doc/comment"
+	"go/parser"
+	"go/token"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+
+	"neuromast/detectors"
+)
+
+// textWidth is the width of the reference's lines.
+const textWidth = 100
+
+// Reference prints what a rule's detector says of itself: its rules, its specification, which is its package comment, and
+// its configuration with defaults. An empty rule prints all.
+func Reference(w io.Writer, rule string) error {
+	if rule != "" && !slices.Contains(RuleIDs(), rule) {
+		return fmt.Errorf("no rule %s; there are %s", rule, strings.Join(RuleIDs(), ", "))
+	}
+	keys := sections()
+	defaults := reflect.ValueOf(Default())
+	var b strings.Builder
+	for i, d := range all() {
+		if rule != "" && !slices.ContainsFunc(d.Rules(), func(r *detectors.Rule) bool { return r.ID == rule }) {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString("\n\n")
+		}
+		for _, r := range d.Rules() {
+			fmt.Fprintf(&b, "%s  %s\n    stage   %s\n", r.ID, r.Name, r.Stage)
+			label := "ATT&CK"
+			for _, t := range r.Techniques {
+				fmt.Fprintf(&b, "    %-7s %s %s (%s)\n", label, t.ID, t.Name, t.Tactic)
+				label = ""
+			}
+		}
+		b.WriteString("\n")
+		text, err := readable(d.Doc())
+		if err != nil {
+			return fmt.Errorf("reference of %s: %w", keys[i], err)
+		}
+		b.WriteString(text)
+		b.WriteString("\nConfiguration\n\n")
+		section := defaults.Field(i)
+		for f := range section.NumField() {
+			field := section.Type().Field(f)
+			fmt.Fprintf(&b, "    detectors.%s.%s = %v\n", keys[i], field.Tag.Get("yaml"), section.Field(f))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// readable renders the package comment of Go source as text: headings above, paragraphs and lists indented.
+func readable(source string) (string, error) {
+	file, err := parser.ParseFile(token.NewFileSet(), "doc.go", source, parser.PackageClauseOnly|parser.ParseComments)
+	if err != nil {
+		return "", err
+	}
+	text := packageComment(file)
+	if text == "" {
+		return "", fmt.Errorf("there is no package comment")
+	}
+	var p comment.Parser
+	var out strings.Builder
+	print := comment.Printer{TextPrefix: "    ", TextWidth: textWidth - 4}
+	for _, block := range p.Parse(text).Content {
+		if h, ok := block.(*comment.Heading); ok {
+			fmt.Fprintf(&out, "\n%s\n\n", plainText(h.Text))
+			continue
+		}
+		if out.Len() > 0 && !strings.HasSuffix(out.String(), "\n\n") {
+			out.WriteByte('\n')
+		}
+		out.Write(print.Text(&comment.Doc{Content: []comment.Block{block}}))
+	}
+	return out.String(), nil
+}
+
+func packageComment(f *ast.File) string {
+	if f.Doc == nil {
+		return ""
+	}
+	return f.Doc.Text()
+}
+
+func plainText(parts []comment.Text) string {
+	var b strings.Builder
+	for _, t := range parts {
+		switch t := t.(type) {
+		case comment.Plain:
+			b.WriteString(string(t))
+		case comment.Italic:
+			b.WriteString(string(t))
+		}
+	}
+	return b.String()
+}
