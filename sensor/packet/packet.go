@@ -118,6 +118,7 @@ type Packet struct {
 	Segment  Segment
 	VLAN     [2]uint16 // ids, outermost first
 	NumVLAN  uint8     // how many of VLAN are set
+	Tunnels  uint8     // how many tunnels were opened; everything below is the innermost packet's
 	Src, Dst Addr
 
 	SrcPort, DstPort uint16 // TCP, UDP, SCTP; ICMP type and code by formats of community-id live in ICMPType and ICMPCode
