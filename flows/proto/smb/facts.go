@@ -53,7 +53,11 @@ func (p *Parser) answered(t *turn, q *pending, a answer) {
 	case opLogon:
 		p.logon(t, q, a)
 	case opTree:
-		f := p.fact(t, flows.SMBTree, q.session, 0)
+		session := q.session
+		if session == 0 { // chained to the logon: the answer gives the session its number
+			session = a.session
+		}
+		f := p.fact(t, flows.SMBTree, session, 0)
 		f.Share = t.out.Put(q.name)
 		a.mark(&f)
 		t.out.SMB(&f)

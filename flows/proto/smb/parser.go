@@ -129,15 +129,15 @@ func (s *side) gather(b []byte, want int) (got, rest []byte, direct, ok bool) {
 	}
 	n := min(max(want-len(s.part), 0), len(b))
 	s.part = append(s.part, b[:n]...)
-	return s.part, b[n:], false, len(s.part) >= want
+	return s.part[:min(want, len(s.part))], b[n:], false, len(s.part) >= want
 }
 
-// taken ends gather: got is used up.
+// taken ends gather: got is used up, and overwritten.
 func (s *side) taken(got, b []byte, direct bool) []byte {
 	if direct {
 		return b[len(got):]
 	}
-	s.part = s.part[:0]
+	s.part = s.part[:copy(s.part, s.part[len(got):])]
 	return b
 }
 

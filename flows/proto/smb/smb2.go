@@ -28,7 +28,6 @@ const (
 // Flags of the header (MS-SMB2 2.2.1.2).
 const (
 	flagAnswer  = 0x01 // SMB2_FLAGS_SERVER_TO_REDIR
-	flagAsync   = 0x02
 	flagRelated = 0x04
 )
 
@@ -328,7 +327,7 @@ func (p *Parser) setInfo2(t *turn, s *side, h *header2, b []byte) {
 // answer2 reads an answer.
 func (p *Parser) answer2(t *turn, h *header2, b []byte) payload {
 	none := payload{file: noFile}
-	if h.flags&flagAsync != 0 && h.status == statusPending {
+	if h.status == statusPending { // an interim answer, MS-SMB2 3.3.4.4
 		return none
 	}
 	body := b[header2Len:]
