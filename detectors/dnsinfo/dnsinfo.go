@@ -54,6 +54,11 @@ func carries(kind uint16, name []byte) bool {
 	return carriers[kind] || kind >= 65280 // private use (RFC 6895)
 }
 
+const (
+	dnsPort = 53
+	flagRD  = 0x0100 // RFC 1035, 4.1.1
+)
+
 // longName is from where a single name is worth full state.
 const longName = 100
 
@@ -63,13 +68,20 @@ type Detector struct {
 	small   *lru.Table[pairKey, small]
 	pairs   *lru.Table[pairKey, *pair]
 	domains *lru.Table[string, domain]
-	servers *lru.Table[detectors.HostKey, struct{}]
+	servers *lru.Table[detectors.HostKey, struct{}] // who answers
+	askers  *lru.Table[detectors.HostKey, asker]    // who asks without recursion
 	expect  *lru.Table[expectation, expected]
 	learnt  *stat.Seen
 	model   bigrams
 	pending map[uint64]*pair
 	token   uint64
 	buf     []byte
+}
+
+// asker is the first servers that a host asked without recursion.
+type asker struct {
+	servers [4]packet.Addr
+	n       uint8
 }
 
 // expectation is a client and an address that an answer named.
@@ -99,6 +111,7 @@ func New(cfg Config) *Detector {
 		small:   lru.New[pairKey, small](maxSmall, nil),
 		domains: lru.New[string, domain](maxDomains, nil),
 		servers: lru.New[detectors.HostKey, struct{}](maxServers, nil),
+		askers:  lru.New[detectors.HostKey, asker](maxServers, nil),
 		expect:  lru.New[expectation, expected](maxExpect, nil),
 		learnt:  stat.NewSeen(maxSeen, 30*24*time.Hour),
 		pending: map[uint64]*pair{},
@@ -131,10 +144,9 @@ func (d *Detector) DNS(env detectors.Env, q *flows.DNS) {
 		return // without its question an answer may be forged or the capture's edge
 	}
 	b := env.Batch()
-	client := detectors.HostKey{Segment: q.Segment, Addr: q.Orig}
-	if q.Answered() && q.Orig != q.Resp {
-		d.servers.Use(detectors.HostKey{Segment: q.Segment, Addr: q.Resp})
-	}
+	from, server := ends(&q.Conn)
+	client := detectors.HostKey{Segment: q.Segment, Addr: from}
+	d.role(q, client, server)
 	var n name
 	var ok bool
 	if n, d.buf, ok = split(b.Bytes(q.Name), d.buf); !ok {
@@ -142,7 +154,7 @@ func (d *Detector) DNS(env detectors.Env, q *flows.DNS) {
 	}
 	dom := d.domain(n.domain)
 	if dom.clients.Estimate() < manyClients {
-		dom.clients.Add(stat.HashAddr(q.Orig))
+		dom.clients.Add(stat.HashAddr(from))
 	}
 	d.learn(env, q, &n, dom)
 
@@ -152,13 +164,10 @@ func (d *Detector) DNS(env detectors.Env, q *flows.DNS) {
 		return
 	}
 	p.roll(env.Now(), dom)
-	p.last, p.server = env.Now(), q.Resp
+	p.last, p.server = env.Now(), server
 	p.questions++
 	p.types[q.Type]++
 	p.letters.add(&n, &d.model)
-	if q.Flags&0x0100 == 0 { // RD (RFC 1035, 4.1.1)
-		p.iterative++
-	}
 	if n.isLookup() {
 		p.lookups++
 	}
@@ -173,6 +182,30 @@ func (d *Detector) DNS(env detectors.Env, q *flows.DNS) {
 	p.keep(q, b.Bytes(q.Name))
 	p.dirty = true
 	d.decide(env, p, dom)
+}
+
+// ends tells client from server. Where a capture begins with an answer, the connection's originator is the server: its
+// port says so.
+func ends(c *flows.Conn) (client, server packet.Addr) {
+	if c.OrigPort == dnsPort && c.RespPort != dnsPort {
+		return c.Resp, c.Orig
+	}
+	return c.Orig, c.Resp
+}
+
+// role learns who resolves for others: who answers, and who asks several servers without asking for recursion. One server
+// alone proves nothing, since those of tunnels don't copy RD into their answers, against RFC 1035, 4.1.1.
+func (d *Detector) role(q *flows.DNS, client detectors.HostKey, server packet.Addr) {
+	if q.Answered() && client.Addr != server {
+		d.servers.Use(detectors.HostKey{Segment: q.Segment, Addr: server})
+	}
+	if q.Flags&flagRD == 0 {
+		a, _ := d.askers.Use(client)
+		if int(a.n) < len(a.servers) && !slices.Contains(a.servers[:a.n], server) {
+			a.servers[a.n] = server
+			a.n++
+		}
+	}
 }
 
 // domain returns the state of a domain, whose text is copied when it is kept.
@@ -290,9 +323,10 @@ func (d *Detector) learn(env detectors.Env, q *flows.DNS, n *name, dom *domain) 
 	}
 }
 
-// isResolver says that a client asks for others: it answers questions, or asks without recursion.
+// isResolver says that a client asks for others.
 func (d *Detector) isResolver(p *pair) bool {
-	return d.servers.Get(p.key.client) != nil || p.iterative*2 > p.questions
+	a := d.askers.Get(p.key.client)
+	return d.servers.Get(p.key.client) != nil || a != nil && int(a.n) == len(a.servers)
 }
 
 // decide says what a pair has come to, at once or when the flows that could excuse it are known.

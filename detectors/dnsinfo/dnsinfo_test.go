@@ -80,7 +80,12 @@ func TestPositive(t *testing.T) {
 			"10.0.0.5", "example.com", "T1071.004 T1048.003",
 		},
 		{
-			"behind a resolver", "0s every 1s times 200 10.0.0.53 asks 192.0.2.1 TXT {hex50}.t.example.com = x iterative",
+			"a tunnel's server that does not copy RD", "0s every 1s times 100 10.0.0.5 asks 192.0.2.1 TXT {hex50}.t.example.com = x iterative",
+			"10.0.0.5", "example.com", "T1071.004 T1048.003",
+		},
+		{
+			"behind a resolver", `0s every 1s times 4 10.0.0.53 asks 198.51.100.# A www.example.org = 192.0.2.7 iterative
+			9s every 1s times 200 10.0.0.53 asks 192.0.2.1 TXT {hex50}.t.example.com = x iterative`,
 			"10.0.0.53", "example.com", "T1071.004 T1048.003",
 		},
 	} {

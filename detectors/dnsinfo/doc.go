@@ -32,8 +32,8 @@ The weight in nats is the sum, at most 9, of
   - 1 where fewer than 5 % of answers were followed by a connection to what they named;
   - 1 where this client alone holds more than 90 % of the domain's information.
 
-It speaks at 3 nats. The last two are 0 for hosts that answer questions or ask without recursion: resolvers, for which
-another client of the same domain is named instead, where the sensor sees one.
+It speaks at 3 nats. The last two are 0 for resolvers: hosts that answer questions, or ask four servers without recursion.
+Another client of the same domain is named instead of them, where the sensor sees one.
 
 # Quiet on
 

@@ -102,7 +102,7 @@ func (p *pair) message(v *verdict) string {
 	}
 	return fmt.Sprintf("%s sent %s %s in %s by %s questions (%s): %s different names, %s.",
 		who, what, p.key.domain, phrase.Duration(p.last.Sub(w.start)), phrase.Count(int(p.questions)), p.typeList(),
-		phrase.Count(int(p.unique)), v.because())
+		phrase.Count(int(p.different())), v.because())
 }
 
 // because names the strongest reasons in words.

@@ -88,7 +88,6 @@ type pair struct {
 	internal   uint32 // answers that are internal addresses
 	lookups    uint32 // names that are reversed addresses
 	expansions uint32 // names under names that do not exist
-	iterative  uint32 // questions without RD
 	letters    letters
 
 	server packet.Addr // who was asked last
@@ -115,7 +114,7 @@ func (p *pair) roll(now packet.Time, d *domain) {
 			d.bytes = max(0, d.bytes-w.bytes[up])
 			p.names.Reset()
 			p.unique, p.questions, p.carriers, p.answers = 0, 0, 0, 0
-			p.named, p.followed, p.loopback, p.internal, p.lookups, p.expansions, p.iterative = 0, 0, 0, 0, 0, 0, 0
+			p.named, p.followed, p.loopback, p.internal, p.lookups, p.expansions = 0, 0, 0, 0, 0, 0
 			p.letters = letters{}
 			clear(p.types)
 		}
@@ -139,6 +138,9 @@ func (p *pair) ask(hash uint64, length int, d *domain) {
 		}
 	}
 }
+
+// different is the number of different names, at most one per question whatever the estimate says.
+func (p *pair) different() float64 { return min(p.unique, float64(p.questions)) }
 
 // keep samples a question for the explanation.
 func (p *pair) keep(q *flows.DNS, name []byte) {

@@ -68,8 +68,8 @@ func (d *Detector) weigh(p *pair, dom *domain) verdict {
 		}
 	}
 	carriers := share(p.carriers, p.questions)
-	unique := p.unique / float64(max(1, p.questions))
-	add(term{"different names per question", unique, "", "above 0.5", max(0, min(1, 2*(min(unique, 1)-0.5)))})
+	unique := p.different() / float64(max(1, p.questions))
+	add(term{"different names per question", unique, "", "above 0.5", max(0, min(1, 2*(unique-0.5)))})
 	if excess, ok := p.letters.excess(&d.model); ok && lettering > 0 {
 		add(term{"bits a character that names cost above this site's own", excess, "bits", "1 for certain", lettering})
 	} else {

@@ -31,7 +31,7 @@ const (
 // finding tells what a walk has come to.
 func (d *Detector) finding(env detectors.Env, w *walk) *detectors.Finding {
 	f := &detectors.Finding{
-		Rule: rule, Actor: w.actor, Target: w.target, Start: w.start, End: w.last, WindowStart: w.start,
+		Rule: rule, Actor: w.actor, Target: w.target, Start: w.start, End: w.last, WindowStart: w.window,
 		LLR: min(maxWeight, w.peak-d.cfg.Threshold+3),
 	}
 	fromOutside := !env.Internal(w.actor.Addr)

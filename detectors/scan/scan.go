@@ -274,7 +274,9 @@ func (d *Detector) decide(env detectors.Env, s *source, w *walk) {
 			return
 		}
 	}
-	w.alarmed = true
+	if !w.alarmed {
+		w.alarmed, w.window = true, w.start
+	}
 	d.say(env, w)
 }
 

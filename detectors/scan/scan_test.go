@@ -199,6 +199,18 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
+// TestOneIdentity: probes that stayed silent are known later than refusals that came after them; the finding stays one.
+func TestOneIdentity(t *testing.T) {
+	got := play(t, `0s every 100ms times 100 10.0.0.5 -> 10.0.1.7:1# silent
+		5s every 100ms times 20 10.0.0.5 -> 10.0.1.7:2# refused`)
+	if len(got) != 1 {
+		t.Fatalf("%d findings, want 1: %v", len(got), messages(got))
+	}
+	if f := got[0]; f.Start != scenario.Start || !strings.Contains(f.Message, "120 TCP ports") {
+		t.Errorf("start %v: %s", f.Start, f.Message)
+	}
+}
+
 // TestWorkersDontMatter spreads the same traffic over 1, 3 and 8 workers.
 func TestWorkersDontMatter(t *testing.T) {
 	const text = `0s every 7ms times 250 10.0.0.5 -> 10.0.1.#:22 refused

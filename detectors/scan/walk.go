@@ -57,6 +57,7 @@ type walk struct {
 	level, peak float64 // nats
 	failStep    float64 // of the last failure, for the counterfactual
 	start, last packet.Time
+	window      packet.Time // start when it alarmed: part of the finding's identity, whatever begins earlier and ends later
 	refused     uint32
 	silent      uint32
 	stealth     uint32
