@@ -78,9 +78,9 @@ func (a *Association) authDone(out *flows.Out, c *flows.Conn, o flows.Outcome, s
 // clip bounds a name.
 func clip(name []byte) []byte { return name[:min(len(name), maxName)] }
 
-// apReq is what opens a Kerberos AP-REQ in GSS-API (RFC 4121, 4.1): the mechanism 1.2.840.113554.1.2.2 in DER and the
-// token's id; RFC 4120, 5.5.1 tags the request that follows.
-var apReq = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02, 0x01, 0x00, 0x6e}
+// apReq is how a Kerberos AP-REQ begins behind its tags (RFC 4120, 5.5.1): pvno [0] 5, msg-type [1] 14. It stands bare in
+// DCE/RPC (MS-KILE 3.4.5.1), behind a GSS-API header (RFC 4121, 4.1) elsewhere.
+var apReq = []byte{0xa0, 0x03, 0x02, 0x01, 0x05, 0xa1, 0x03, 0x02, 0x01, 0x0e}
 
 // KerberosToken says that a GSS-API or SPNEGO token holds a Kerberos AP-REQ: the client proves itself by a ticket.
 func KerberosToken(b []byte) bool { return bytes.Contains(b, apReq) }

@@ -70,7 +70,7 @@ func (a *Association) request(out *flows.Out, c *flows.Conn, s *side, b []byte, 
 		k.context, k.opnum = o.Uint16(b[4:]), o.Uint16(b[6:])
 		k.iface, k.version, k.source = a.lookup(k.context)
 		k.level, k.room = levelNone, maxReply
-		if a.auth.level > 0 && a.auth.level < 4 { // connect, call and pkt levels need no trailer on each PDU
+		if a.auth.level > 0 && (a.auth.level < 4 || s.pdu.auth > 0) { // at the lower levels not each PDU has a trailer
 			k.authType, k.level = a.auth.kind, a.auth.level
 		}
 		if k.iface == mapper && k.opnum == opMap {

@@ -75,6 +75,7 @@ func (p *Parser) message(t *turn, dir flows.Dir, b []byte, size int) payload {
 		p.stats.Encrypted++
 		if !p.encrypted {
 			p.encrypted = true
+			p.guess(t.c)
 			f := flows.SMB{Meta: flows.Meta{Ref: t.ref}, Conn: p.facing, Op: flows.SMBEncrypted}
 			t.out.SMB(&f)
 		}
@@ -116,6 +117,15 @@ func (p *Parser) rightSide(t *turn, dir flows.Dir, isAnswer bool) bool {
 	}
 	p.answers = p.answers || isAnswer
 	return true
+}
+
+// guess takes the side at the well-known port for the server where no message has told: encrypted ones don't.
+func (p *Parser) guess(c *flows.Conn) {
+	served := func(port uint16) bool { return port == 445 || port == 139 }
+	if !p.known && served(c.OrigPort) && !served(c.RespPort) {
+		p.client = flows.Resp
+		p.face(c)
+	}
 }
 
 func (p *Parser) message2(t *turn, dir flows.Dir, b []byte, size int) payload {

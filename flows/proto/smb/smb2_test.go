@@ -9,8 +9,8 @@ import (
 	"neuromast/flows"
 )
 
-// exe is a program of 40,000 bytes.
-var exe = append([]byte("MZ\x90\x00\x03\x00\x00\x00\x04\x00\x00\x00\xff\xff\x00\x00"), bytes.Repeat([]byte("x"), 39984)...)
+// exe is a program of 4,000 bytes.
+var exe = append([]byte("MZ\x90\x00\x03\x00\x00\x00\x04\x00\x00\x00\xff\xff\x00\x00"), bytes.Repeat([]byte("x"), 3984)...)
 
 // psexec copies a program to ADMIN$ in two writes and starts it as a service.
 func psexec() []step {
@@ -28,9 +28,9 @@ func psexec() []step {
 		server(frame(h(3, 5).say(cmdTreeConnect, 0, treeAnswer(1)))),
 		client(frame(h(4, 5).ask(cmdCreate, create("PSEXESVC.exe", 0x120196, 5, 0x60)))),
 		server(frame(h(4, 5).say(cmdCreate, 0, createAnswer(2, 0, 0x20, file)))),
-		client(frame(h(5, 5).ask(cmdWrite, write(file, 0, exe[:30000]))), frame(h(6, 5).ask(cmdWrite, write(file, 30000, exe[30000:])))),
-		server(frame(h(6, 5).say(cmdWrite, statusPending, writeAnswer(0))), frame(h(5, 5).say(cmdWrite, 0, writeAnswer(30000)))),
-		server(frame(h(6, 5).say(cmdWrite, 0, writeAnswer(10000)))),
+		client(frame(h(5, 5).ask(cmdWrite, write(file, 0, exe[:3000]))), frame(h(6, 5).ask(cmdWrite, write(file, 3000, exe[3000:])))),
+		server(frame(h(6, 5).say(cmdWrite, statusPending, writeAnswer(0))), frame(h(5, 5).say(cmdWrite, 0, writeAnswer(3000)))),
+		server(frame(h(6, 5).say(cmdWrite, 0, writeAnswer(1000)))),
 		client(frame(h(7, 5).ask(cmdClose, closeFile(file)))),
 		server(frame(h(7, 5).say(cmdClose, 0, closeAnswer()))),
 		client(frame(h(8, 0).ask(cmdTreeConnect, treeConnect(`\\10.0.0.2\IPC$`)))),
@@ -55,8 +55,8 @@ var psexecFacts = []string{
 	`auth 0 CORP\eve from WS9 at DC1 ok v1=false anonymous=false challenge "CHALLENG" status 0 @6`,
 	`tree \\10.0.0.2\ADMIN$ by CORP\eve @8`,
 	`open \\10.0.0.2\ADMIN$ PSEXESVC.exe access 120196 disposition 5 created by CORP\eve @10`,
-	`write \\10.0.0.2\ADMIN$ PSEXESVC.exe bytes 30000 "MZ\x90\x00\x03\x00\x00\x00\x04\x00\x00\x00\xff\xff\x00\x00" by CORP\eve @12`,
-	`write \\10.0.0.2\ADMIN$ PSEXESVC.exe bytes 40000 "MZ\x90\x00\x03\x00\x00\x00\x04\x00\x00\x00\xff\xff\x00\x00" final by CORP\eve @15`,
+	`write \\10.0.0.2\ADMIN$ PSEXESVC.exe bytes 3000 "MZ\x90\x00\x03\x00\x00\x00\x04\x00\x00\x00\xff\xff\x00\x00" by CORP\eve @12`,
+	`write \\10.0.0.2\ADMIN$ PSEXESVC.exe bytes 4000 "MZ\x90\x00\x03\x00\x00\x00\x04\x00\x00\x00\xff\xff\x00\x00" final by CORP\eve @15`,
 	`tree \\10.0.0.2\IPC$ by CORP\eve @17`,
 	`pipe \\10.0.0.2\IPC$ svcctl by CORP\eve @19`,
 	`bind svcctl 367abb81 ok by CORP\eve @20-23`,
@@ -121,7 +121,7 @@ var compoundFacts = []string{
 
 // odd holds what is not a request: encryption, compression, a logon that fails, Kerberos, NetBIOS.
 func odd() []step {
-	apReq := []byte("\x60\x30\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x01\x00\x6e\x20")
+	apReq := []byte("\x60\x30\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x01\x00\x6e\x20\x30\x1e\xa0\x03\x02\x01\x05\xa1\x03\x02\x01\x0e")
 	return []step{
 		client([]byte{0x81, 0, 0, 4, 1, 2, 3, 4}),
 		server([]byte{0x82, 0, 0, 0}),
@@ -221,7 +221,7 @@ func TestHoles(t *testing.T) {
 			s = slices.Insert(s, hole+1, step{dir: s[hole].dir, b: b[part:], gap: true})
 			s[hole].b = b[:part]
 			got := strings.Join(play(New(), s, whole), "\n")
-			for i, need := range []string{"PSEXESVC.exe access", "bytes 40000", "op 12", "op 19", "PSEXESVC status"} {
+			for i, need := range []string{"PSEXESVC.exe access", "bytes 4000", "op 12", "op 19", "PSEXESVC status"} {
 				first := []int{6, 6, 15, 15, 15}[i]
 				last := []int{9, 14, 24, 26, 28}[i]
 				if (hole < first || hole > last) && !strings.Contains(got, need) {
@@ -233,8 +233,8 @@ func TestHoles(t *testing.T) {
 	// A hole within a payload costs nothing.
 	s := slices.Clone(script)
 	b := s[10].b
-	s = slices.Replace(s, 10, 11, client(b[:5000]), step{dir: flows.Orig, b: b[5000:20000], gap: true}, client(b[20000:]))
-	if got := play(New(), s, whole); len(got) != len(psexecFacts) || !strings.Contains(got[5], "bytes 40000") {
+	s = slices.Replace(s, 10, 11, client(b[:500]), step{dir: flows.Orig, b: b[500:2000], gap: true}, client(b[2000:]))
+	if got := play(New(), s, whole); len(got) != len(psexecFacts) || !strings.Contains(got[5], "bytes 4000") {
 		t.Errorf("got %q", got)
 	}
 }
