@@ -2,6 +2,7 @@ package dcerpc
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	"neuromast/flows"
 	"neuromast/flows/proto/ntlm"
@@ -76,7 +77,16 @@ func (a *Association) authDone(out *flows.Out, c *flows.Conn, o flows.Outcome, s
 }
 
 // clip bounds a name.
-func clip(name []byte) []byte { return name[:min(len(name), maxName)] }
+func clip(name []byte) []byte {
+	if len(name) <= maxName {
+		return name
+	}
+	n := maxName
+	for n > 0 && !utf8.RuneStart(name[n]) {
+		n--
+	}
+	return name[:n]
+}
 
 // apReq is how a Kerberos AP-REQ begins behind its tags (RFC 4120, 5.5.1): pvno [0] 5, msg-type [1] 14. It stands bare in
 // DCE/RPC (MS-KILE 3.4.5.1), behind a GSS-API header (RFC 4121, 4.1) elsewhere.

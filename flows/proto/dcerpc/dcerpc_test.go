@@ -7,7 +7,10 @@ import (
 	"testing"
 
 	"neuromast/flows"
+	"neuromast/flows/stream"
 )
+
+var _ stream.Parser = New()
 
 // zerologon is a challenge of zeros and the attempt to authenticate with it, thrice, after asking the mapper's port.
 func zerologon() []step {

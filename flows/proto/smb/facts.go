@@ -2,6 +2,7 @@ package smb
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	"neuromast/flows"
 	"neuromast/flows/proto/dcerpc"
@@ -285,7 +286,11 @@ func (p *Parser) logon(t *turn, q *pending, a answer) {
 func (p *Parser) clip(b []byte) []byte {
 	if len(b) > maxName {
 		p.stats.CutNames++
-		b = b[:maxName]
+		n := maxName
+		for n > 0 && !utf8.RuneStart(b[n]) {
+			n--
+		}
+		b = b[:n]
 	}
 	return b
 }

@@ -48,7 +48,7 @@ func (p *Parser) Stats() Stats {
 func (p *Parser) Reset(midstream bool) {
 	for i := range p.sides {
 		s := &p.sides[i]
-		if cap(s.part) > 512 {
+		if cap(s.part) > 256 {
 			s.part = nil
 		}
 		*s = side{part: s.part[:0], sink: noFile, lost: midstream}
@@ -57,15 +57,19 @@ func (p *Parser) Reset(midstream bool) {
 	for i := range p.files {
 		p.release(&p.files[i])
 	}
-	p.files = shrink(p.files, 4)
+	p.files = shrink(p.files, 2)
 	for i := range p.files {
-		p.files[i].free()
+		f := &p.files[i]
+		f.name = spare(f.name)
+		f.free()
 	}
-	p.pending = shrink(p.pending, 4)
+	p.pending = shrink(p.pending, 2)
 	for i := range p.pending {
-		p.pending[i].free()
+		q := &p.pending[i]
+		q.name, q.second, q.third = spare(q.name), spare(q.second), spare(q.third)
+		q.free()
 	}
-	p.trees = shrink(p.trees, 2)
+	p.trees = shrink(p.trees, 1)
 	for i := range p.trees {
 		p.trees[i].free()
 	}
@@ -77,6 +81,14 @@ func (p *Parser) Reset(midstream bool) {
 	p.seq, p.lastFile = 0, 0
 	p.client, p.known, p.midstream, p.encrypted, p.answers = flows.Orig, !midstream, midstream, false, false
 	p.challenge = [8]byte{}
+}
+
+// spare empties a buffer that a pooled parser keeps, unless it has grown beyond what names usually need.
+func spare(b []byte) []byte {
+	if cap(b) > 128 {
+		return nil
+	}
+	return b[:0]
 }
 
 // shrink gives back what a busy connection needed beyond n slots.
@@ -389,7 +401,7 @@ func (p *Parser) Flush(out *flows.Out, c *flows.Conn, end bool) {
 	t := turn{out, c, p.ref}
 	p.face(c)
 	for {
-		i := p.oldestPending(func(q *pending) bool { return end || q.aged })
+		i := p.oldestPending(func(q *pending) bool { return end || q.aged || !p.answers })
 		if i < 0 {
 			break
 		}
