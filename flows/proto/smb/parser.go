@@ -158,6 +158,11 @@ func (p *Parser) Data(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byte, re
 	t := turn{out, c, ref}
 	p.ref = ref
 	p.face(c)
+	return p.read(&t, dir, b)
+}
+
+// read takes the next bytes of one direction.
+func (p *Parser) read(t *turn, dir flows.Dir, b []byte) bool {
 	s := &p.sides[dir]
 	for {
 		if s.lost {
@@ -171,6 +176,15 @@ func (p *Parser) Data(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byte, re
 			}
 			p.stats.Resynchronised++
 			b, s.lost, s.search, s.phase = rest, false, 0, inLength
+			if len(s.part) > 0 { // it begins in what was gathered, which comes before b
+				var before [2 * header2Len]byte
+				n := copy(before[:], s.part)
+				s.part = s.part[:0]
+				if !p.read(t, dir, before[:n]) {
+					return false
+				}
+				continue
+			}
 		}
 		switch s.phase {
 		case inLength:
@@ -196,12 +210,12 @@ func (p *Parser) Data(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byte, re
 				break
 			}
 			n := len(got)
-			load := p.message(&t, dir, got, s.elem)
-			p.carry(&t, dir, got, load, s.elem)
+			load := p.message(t, dir, got, s.elem)
+			p.carry(t, dir, got, load, s.elem)
 			s.frame, s.elem, s.phase = s.frame-n, s.elem-n, inRest
 			b = s.taken(got, rest, direct)
 		case inRest:
-			n, more := p.rest(&t, dir, b)
+			n, more := p.rest(t, dir, b)
 			b = b[n:]
 			if more {
 				return true
@@ -311,7 +325,8 @@ func (p *Parser) rest(t *turn, dir flows.Dir, b []byte) (n int, more bool) {
 	return n, false
 }
 
-// resync looks for the first place at which a message begins and returns what follows it; up to 7 bytes wait in part.
+// resync looks for the first place at which a message begins, and returns what comes from there on: b from there, or what
+// part then holds and all of b. Where there is none, up to 7 bytes wait in part.
 func (s *side) resync(b []byte) (rest []byte, ok bool) {
 	const need = prefixLen + 4
 	s.search += len(b)
