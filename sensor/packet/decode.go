@@ -15,6 +15,11 @@ const (
 	layerSLL2
 	layerNFLOG
 	layerMPLS
+	layerPBB // 802.1ah
+	layerFabricPath
+	layerETag
+	layerVNTag
+	layerFDDI
 	layerRawIP // IPv4 or IPv6, told by the version nibble
 	layerIPv4
 	layerIPv6
@@ -27,6 +32,7 @@ const (
 	layerICMPv6
 	layerIPv4Tunnel // IP protocol 4
 	layerIPv6Tunnel // IP protocol 41
+	layerMPLSTunnel // IP protocol 137
 	layerGRE
 	layerVXLAN
 	layerGENEVE
@@ -57,10 +63,10 @@ func (r rest) limit(n int) rest { return rest{r.b[:min(n, len(r.b))], n} }
 // Lengths are those of the IP headers, so that padding of short Ethernet frames is not payload. ICMP and ICMPv6 payload
 // starts behind the message's first 8 bytes: for errors it is the quoted packet. ICMPID is set for echo, timestamp,
 // information and mask messages. A priority tag (VLAN id 0) is no VLAN; of more than two tags the outer two are kept.
-// VLAN[0] alone makes the segment where there is one tag.
+// The segment of one tag is its id.
 //
-// Of a tunnelled packet p is the innermost that could be decoded, and p.Tunnels says how deep it lies; its VLAN tags
-// are the inner frame's where it has any, else the outer frame's.
+// Of a tunnelled packet p is the innermost that can be decoded, and p.Tunnels says how deep it lies; its VLAN tags are
+// the inner frame's where that has any, else the outer frame's. A tunnel that can't be opened leaves the outer packet.
 func (p *Packet) Decode(f *Frame) {
 	*p = Packet{}
 	p.At, p.Number, p.Input, p.WireLen, p.Proto = f.At, f.Number, f.Input, f.WireLen, ProtoNone
@@ -115,7 +121,11 @@ func (p *Packet) walk(l layer, r rest) {
 			return
 		case layerMPLS:
 			l, r = p.mpls(r)
-		case layerIPv4Tunnel, layerIPv6Tunnel, layerGRE, layerVXLAN, layerGENEVE, layerGTP:
+		case layerPBB, layerFabricPath, layerETag, layerVNTag:
+			l, r = p.wrapped(l, r)
+		case layerFDDI:
+			l, r = p.fddi(r)
+		case layerIPv4Tunnel, layerIPv6Tunnel, layerMPLSTunnel, layerGRE, layerVXLAN, layerGENEVE, layerGTP:
 			p.tunnel(l, r)
 			return
 		case layerPayload:

@@ -26,6 +26,8 @@ func linkLayer(l LinkType) layer {
 		return layerPPP
 	case LinkPPPoE:
 		return layerPPPoE
+	case LinkFDDI:
+		return layerFDDI
 	case LinkNFLOG:
 		return layerNFLOG
 	}
@@ -51,7 +53,15 @@ func etherLayer(t uint16) layer {
 		return layerPPP
 	case 0x6558: // transparent Ethernet bridging
 		return layerEthernet
-	case 0x8903, 0x88e7, 0x893f, 0x8926, 0x894f: // FabricPath, 802.1ah, E-TAG, VN-Tag, NSH
+	case 0x88e7:
+		return layerPBB
+	case 0x8903:
+		return layerFabricPath
+	case 0x893f:
+		return layerETag
+	case 0x8926:
+		return layerVNTag
+	case 0x894f: // NSH
 		return layerTunnel
 	case 0x0842, // Wake-on-LAN
 		0x22ea, 0x22f0, 0x22f3, // SRP, AVTP, TRILL
@@ -73,7 +83,7 @@ func etherLayer(t uint16) layer {
 		0x88f8, 0x88fb, // NC-SI, PRP
 		0x8902, 0x8906, 0x8914, // CFM, FCoE
 		0x890d, 0x8912, 0x8915, // 802.11z, media independent, RoCE
-		0x892f, 0x8940, // HSR, ECP
+		0x892f, 0x893a, 0x8940, // HSR, IEEE 1905.1, ECP
 		0x9000: // loopback test
 		return layerOther
 	}

@@ -26,7 +26,7 @@ var protoLayers = func() (t [256]layer) {
 		t[i] = layerPayload
 	}
 	t[ProtoTCP], t[ProtoUDP], t[ProtoSCTP], t[ProtoICMP], t[ProtoICMPv6] = layerTCP, layerUDP, layerSCTP, layerICMP, layerICMPv6
-	t[protoIPv4], t[protoIPv6], t[ProtoGRE], t[protoMPLS] = layerIPv4Tunnel, layerIPv6Tunnel, layerGRE, layerPayload
+	t[protoIPv4], t[protoIPv6], t[ProtoGRE], t[protoMPLS] = layerIPv4Tunnel, layerIPv6Tunnel, layerGRE, layerMPLSTunnel
 	for _, e := range [...]Proto{protoHopByHop, protoRouting, protoFragment, protoDestination, protoMobility, protoHIP, protoShim6, ProtoAH} {
 		t[e] = layerExtension
 	}

@@ -8,6 +8,7 @@ const (
 	LinkNull      LinkType = 0   // BSD loopback, host byte order of the capturing machine
 	LinkEthernet  LinkType = 1   // IEEE 802.3
 	LinkPPP       LinkType = 9   // PPP
+	LinkFDDI      LinkType = 10  // FDDI
 	LinkRawBSD    LinkType = 12  // raw IP, as some BSDs number it
 	LinkRawOBSD   LinkType = 14  // raw IP, OpenBSD
 	LinkPPPSerial LinkType = 50  // PPP in HDLC framing

@@ -8,9 +8,10 @@ func (p *Packet) null(r rest) (layer, rest) {
 	if len(r.b) < 4 {
 		return p.short(r)
 	}
-	family := binary.LittleEndian.Uint32(r.b)
+	head := r.b[:4]
+	family := binary.LittleEndian.Uint32(head)
 	if family > 0xffff {
-		family = binary.BigEndian.Uint32(r.b)
+		family = binary.BigEndian.Uint32(head)
 	}
 	r = r.skip(4)
 	switch family {
@@ -18,6 +19,9 @@ func (p *Packet) null(r rest) (layer, rest) {
 		return layerIPv4, r
 	case 10, 23, 24, 28, 30: // AF_INET6 of Linux, Windows, NetBSD and OpenBSD, FreeBSD, macOS
 		return layerIPv6, r
+	}
+	if t := binary.BigEndian.Uint16(head[2:]); t >= 0x600 { // some systems put an EtherType there
+		return etherLayer(t), r
 	}
 	return layerUnknown, r
 }
@@ -104,6 +108,18 @@ func cooked(hardware, proto uint16, r rest) (layer, rest) {
 		return layerOther, r
 	}
 	return etherLayer(proto), r
+}
+
+// fddi reads FDDI's frame control and addresses. Capturing machines leave the addresses in the bit order of the ring or
+// turn them: they are not taken.
+func (p *Packet) fddi(r rest) (layer, rest) {
+	if len(r.b) < 13 {
+		return p.short(r)
+	}
+	if r.b[0]&0xf0 != 0x50 { // not an LLC frame: ring management
+		return layerOther, r
+	}
+	return layerLLC, r.skip(13)
 }
 
 // nflog reads netfilter's log: a 4-byte header, then attributes of length, type and value padded to 4 bytes

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"neuromast/detectors"
+	"neuromast/detectors/engine"
+	"neuromast/flows"
+	"neuromast/flows/enrich"
+)
+
+// analysis is the stage behind the workers: joins over connections first (who answers which interface, which name an
+// address has), then the detectors. It is called by one goroutine, in the merged order.
+type analysis struct {
+	engine    *engine.Engine
+	endpoints *enrich.Endpoints
+	names     *enrich.Names
+	fit       *enrich.Fit
+	site      *enrich.Site
+}
+
+// Feed makes the joins of m's facts and hands it to the detectors. A join knows only what came before the fact.
+func (a *analysis) Feed(m *flows.Merged) {
+	for i := range m.Order {
+		b := m.Batches[m.Order[i].Batch]
+		switch it := &m.Order[i]; it.Kind {
+		case flows.KindRPC:
+			a.endpoints.Resolve(b, &b.RPC[it.Index])
+		case flows.KindDNS:
+			a.names.Learn(b, &b.DNS[it.Index])
+		case flows.KindRecord:
+			if r := &b.Records[it.Index]; r.Final {
+				a.fit.Add(a.site, r)
+			}
+		}
+	}
+	a.engine.Feed(m)
+}
+
+// Finish ends the detectors.
+func (a *analysis) Finish() { a.engine.Finish() }
+
+// latest keeps the last revision of every finding, in the order in which they were first said.
+type latest struct {
+	byID  map[string]int
+	found []*detectors.Finding
+}
+
+func (l *latest) add(f *detectors.Finding) {
+	if l.byID == nil {
+		l.byID = map[string]int{}
+	}
+	id := f.ID()
+	if i, ok := l.byID[id]; ok {
+		l.found[i] = f
+		return
+	}
+	l.byID[id] = len(l.found)
+	l.found = append(l.found, f)
+}

@@ -1,0 +1,128 @@
+// Package config is the sensor's one typed configuration tree: defaults, strict YAML over them, overrides from the
+// environment and the command line, validation that names every wrong key at once.
+//
+// Each package owns its part: this one only joins them. The comments of the fields are the reference that `neuromast
+// config` prints; a test keeps it fresh.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/goccy/go-yaml"
+
+	"neuromast/detectors/catalog"
+	"neuromast/export/kafka"
+	"neuromast/export/spool"
+	"neuromast/flows/enrich"
+	"neuromast/flows/proto"
+	"neuromast/flows/table"
+)
+
+// Config is the whole tree.
+type Config struct {
+	Networks  enrich.Networks `yaml:"networks"`  // which addresses are ours
+	Assets    []enrich.Asset  `yaml:"assets"`    // named hosts: name, addresses, role, critical
+	Flows     Flows           `yaml:"flows"`     // the flow table and the parsers
+	Detectors catalog.Config  `yaml:"detectors"` // one section per rule, named by its id
+	Export    Export          `yaml:"export"`    // where records go besides files
+	Sensor    Sensor          `yaml:"sensor"`    // who speaks
+}
+
+// Sensor names this sensor in every record.
+type Sensor struct {
+	ID string `yaml:"id"` // observer.name and the Kafka header sensor-id; letters, digits, - . and _
+}
+
+// Flows configures flow state and parsers.
+type Flows struct {
+	Table  table.Config `yaml:"table"`  // bounds and timeouts of the flow table
+	Parser proto.Config `yaml:"parser"` // bounds of the protocol parsers
+}
+
+// Export configures the sinks.
+type Export struct {
+	Kafka kafka.Config `yaml:"kafka"` // publishing to Kafka; off while brokers is empty
+	Spool spool.Config `yaml:"spool"` // disk queue for what Kafka has not acknowledged
+}
+
+// Default returns the configuration that holds where nothing else is said.
+func Default() Config {
+	return Config{
+		Networks:  enrich.DefaultNetworks(),
+		Flows:     Flows{Table: table.Default(), Parser: proto.Default()},
+		Detectors: catalog.Default(),
+		Export:    Export{Kafka: kafka.Default(), Spool: spool.Default()},
+		Sensor:    Sensor{ID: "neuromast"},
+	}
+}
+
+// Validate names every wrong value.
+func (c *Config) Validate() error {
+	return errors.Join(
+		prefix("", enrich.Validate(c.Networks, c.Assets)),
+		prefix("flows.table", c.Flows.Table.Validate()),
+		prefix("flows.parser", c.Flows.Parser.Validate()),
+		prefix("", c.Detectors.Validate()),
+		prefix("export.kafka", c.Export.Kafka.Validate()),
+		prefix("export.spool", c.Export.Spool.Validate()),
+		c.Sensor.validate(),
+	)
+}
+
+func (s Sensor) validate() error {
+	if s.ID == "" || len(s.ID) > 64 {
+		return errors.New("sensor.id: must have 1 to 64 characters")
+	}
+	for _, r := range s.ID {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_') {
+			return fmt.Errorf("sensor.id: %q may hold letters, digits, - . and _ only", s.ID)
+		}
+	}
+	return nil
+}
+
+// prefix puts a section's path before each of its errors.
+func prefix(path string, err error) error {
+	if err == nil || path == "" {
+		return err
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []error
+		for _, e := range joined.Unwrap() {
+			out = append(out, fmt.Errorf("%s.%w", path, e))
+		}
+		return errors.Join(out...)
+	}
+	return fmt.Errorf("%s.%w", path, err)
+}
+
+// Load builds the configuration: defaults, then the file (none where path is empty), then NEUROMAST_ environment
+// variables, then overrides of the form key=value. Unknown keys and wrong types are errors that name them.
+func Load(path string, environ, overrides []string) (Config, error) {
+	c := Default()
+	if path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return c, fmt.Errorf("configuration: %w", err)
+		}
+		if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
+			return c, fmt.Errorf("configuration %s: %s", path, yaml.FormatError(err, false, true))
+		}
+	}
+	var errs []error
+	errs = append(errs, c.applyEnviron(environ)...)
+	for _, o := range overrides {
+		if err := c.Set(o); err != nil {
+			errs = append(errs, fmt.Errorf("--set %s: %w", o, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return c, err
+	}
+	if err := c.Validate(); err != nil {
+		return c, fmt.Errorf("configuration: %w", err)
+	}
+	return c, nil
+}

@@ -1,0 +1,105 @@
+package packet
+
+import "testing"
+
+func TestTunnels(t *testing.T) {
+	v4 := ip4(ProtoTCP, tcp(ACK, "hi"))
+	inner := cat(unhex("02 00 00 00 00 0d  02 00 00 00 00 0c  0800"), v4) // from c to d
+	tagged := cat(unhex("02 00 00 00 00 0d  02 00 00 00 00 0c  8100 0009 0800"), v4)
+	macC, macD := MAC{2, 0, 0, 0, 0, 0x0c}, MAC{2, 0, 0, 0, 0, 0x0d}
+	opened := func(n uint8, withMACs bool, more ...func(*Packet)) Packet {
+		return base(NetIPv4, ProtoTCP, func(p *Packet) {
+			p.Flags, p.Payload, p.IPLen, p.Tunnels = ACK, []byte("hi"), 42, n
+			if p.SrcMAC, p.DstMAC = (MAC{}), (MAC{}); withMACs {
+				p.SrcMAC, p.DstMAC = macC, macD
+			}
+			for _, f := range more {
+				f(p)
+			}
+		})
+	}
+	outerMACs := func(p *Packet) { p.SrcMAC, p.DstMAC = macA, macB }
+	over := func(proto Proto, parts ...[]byte) []byte { return eth(0x0800, ip4(proto, cat(parts...))) }
+	to := func(port int, parts ...[]byte) []byte { return over(ProtoUDP, udp(1, port, cat(parts...))) }
+	closed := func(proto Proto, payload []byte, list ...Anomaly) Packet {
+		return base(NetIPv4, proto, func(p *Packet) {
+			p.IPLen, p.Payload, p.Anomalies = uint32(20+len(payload)), payload, anomalies(list...)
+		})
+	}
+	datagram := func(port uint16, payload []byte, list ...Anomaly) Packet {
+		p := closed(ProtoUDP, payload, list...)
+		p.SrcPort, p.DstPort, p.IPLen = 1, port, p.IPLen+8
+		return p
+	}
+	vx := unhex("0800000000000500")
+	nested := cat(vx, inner) // layer in layer of VXLAN
+	for range maxTunnels - 1 {
+		nested = cat(vx, to(portVXLAN, nested))
+	}
+	tooDeep := cat(vx, to(portVXLAN, nested))
+	gtpu := func(flags byte, length int, more ...[]byte) []byte {
+		return cat([]byte{flags, 0xff}, be16(length), be32(99), cat(more...), v4)
+	}
+	for _, tt := range []struct {
+		name string
+		b    []byte
+		want Packet
+	}{
+		{"ipv4 in ipv4", over(protoIPv4, v4), opened(1, false)},
+		{"ipv4 in ipv6", eth(0x86dd, ip6(protoIPv4, v4)), opened(1, false)},
+		{"ipv4 in ipv6 in ipv4", over(protoIPv6, ip6(protoIPv4, v4)), opened(2, false)},
+		{"mpls in ipv4", over(protoMPLS, unhex("000011ff"), v4), opened(1, false)},
+		{"gre", over(ProtoGRE, unhex("00000800"), v4), opened(1, false)},
+		{"gre with key and sequence", over(ProtoGRE, unhex("30000800 00000001 00000002"), v4), opened(1, false)},
+		{"gre with checksum, of ethernet", over(ProtoGRE, unhex("80006558 abcd0000"), inner), opened(1, true)},
+		{"pptp", over(ProtoGRE, unhex("3081880b 002e0001 00000001 00000002 ff030021"), v4), opened(1, false)},
+		{"erspan 1", over(ProtoGRE, unhex("000088be"), inner), opened(1, true)},
+		{"erspan 2", over(ProtoGRE, unhex("100088be 00000001 10000000 00000000"), inner), opened(1, true)},
+		{"erspan 3", over(ProtoGRE, unhex("100022eb 00000001 20000000 00000000 00000000"), inner), opened(1, true)},
+		{"erspan 3 with its platform's header", over(ProtoGRE, unhex("100022eb 00000001 20000000 00000000 00000001 0000000000000000"), inner), opened(1, true)},
+		{"vxlan", to(portVXLAN, vx, inner), opened(1, true)},
+		{"vxlan with a policy", to(portVXLANOld, unhex("8800002a00000500"), inner), opened(1, true)},
+		{"vxlan of ipv4", to(portVXLANGPE, unhex("0c00000100000500"), v4), opened(1, false)},
+		{"vxlan, inner tag", to(portVXLAN, vx, tagged), opened(1, true, func(p *Packet) { p.VLAN[0], p.NumVLAN, p.Segment = 9, 1, 9 })},
+		{"vxlan, outer tag", eth(0x8100, tag(3, 0x0800, ip4(ProtoUDP, udp(1, portVXLAN, cat(vx, inner))))), opened(1, true, func(p *Packet) { p.VLAN[0], p.NumVLAN, p.Segment = 3, 1, 3 })},
+		{"as deep as is followed", to(portVXLAN, nested), opened(maxTunnels, true)},
+		{"geneve", to(portGENEVE, unhex("0000655800000500"), inner), opened(1, true)},
+		{"geneve with options, of ipv4", to(portGENEVE, unhex("0240080000000500 0102800100000000")[:0], unhex("0200080000000500 0102800100000000"), v4), opened(1, false)},
+		{"gtp", to(portGTP, gtpu(0x30, len(v4))), opened(1, false)},
+		{"gtp with a sequence number", to(portGTP, gtpu(0x32, len(v4)+4, unhex("00010000"))), opened(1, false)},
+		{"gtp with extensions", to(portGTP, gtpu(0x34, len(v4)+16, unhex("00000085 01100085 020000000000 0000"))), opened(1, false)},
+		{"mpls", eth(0x8847, cat(unhex("000010ff 000011ff"), v4)), opened(0, false, outerMACs)},
+		{"mpls of ethernet", eth(0x8847, cat(unhex("000011ff 00000000"), inner)), opened(0, true)},
+		{"pppoe", eth(0x8864, cat(unhex("11000001"), be16(len(v4)+2), unhex("0021"), v4, []byte("pad"))), opened(0, false, outerMACs)},
+		{"802.1ah", eth(0x88e7, cat(unhex("00000001"), inner)), opened(0, true)},
+		{"fabricpath", eth(0x8903, cat(unhex("0001"), inner)), opened(0, true)},
+		{"e-tag", eth(0x893f, cat(unhex("000000010000 0800"), v4)), opened(0, false, outerMACs)},
+		{"vn-tag", eth(0x8926, cat(unhex("00000001 0800"), v4)), opened(0, false, outerMACs)},
+
+		{"gre of something else", over(ProtoGRE, unhex("00008200"), v4), closed(ProtoGRE, cat(unhex("00008200"), v4), TunnelNotDecoded)},
+		{"gre with routing", over(ProtoGRE, unhex("40000800 00000000"), v4), closed(ProtoGRE, cat(unhex("40000800 00000000"), v4), TunnelNotDecoded)},
+		{"gre of lldp", over(ProtoGRE, unhex("000088cc 0207")), closed(ProtoGRE, unhex("000088cc 0207"), TunnelNotDecoded)},
+		{"half of gre", over(ProtoGRE, unhex("300008")), closed(ProtoGRE, unhex("300008"), TunnelNotDecoded)},
+		{"ipv4 in ipv4 that is none", over(protoIPv4, unhex("99")), closed(protoIPv4, unhex("99"), TunnelNotDecoded)},
+		{"dns from the gtp port", to(portGTP, unhex("30ff 8180 0001000100000000")), datagram(portGTP, unhex("30ff 8180 0001000100000000"))},
+		{"vxlan without its flag", to(portVXLAN, unhex("0000000000000500"), inner), datagram(portVXLAN, cat(unhex("0000000000000500"), inner))},
+		{"vxlan of nonsense", to(portVXLAN, vx, make([]byte, 30)), datagram(portVXLAN, cat(vx, make([]byte, 30)))},
+		{"geneve of another version", to(portGENEVE, unhex("4000655800000500"), inner), datagram(portGENEVE, cat(unhex("4000655800000500"), inner))},
+		{"first fragment of a tunnel", eth(0x0800, ip4frag(protoIPv4, 0x2000, v4)), func() Packet {
+			p := closed(protoIPv4, v4, IPFragment, TunnelNotDecoded)
+			p.Fragment = FirstFragment
+			return p
+		}()},
+		{"mpls of who knows what", eth(0x8847, unhex("000011ff 99")), base(NetNone, ProtoNone, func(p *Packet) { p.Anomalies = anomalies(TunnelNotDecoded) })},
+		{"mpls without end", eth(0x8847, make([]byte, 100)), base(NetNone, ProtoNone, func(p *Packet) { p.Anomalies = anomalies(TooManyTags) })},
+		{"service header", eth(0x894f, v4), base(NetNone, ProtoNone, func(p *Packet) { p.Anomalies = anomalies(TunnelNotDecoded) })},
+	} {
+		t.Run(tt.name, func(t *testing.T) { check(t, linked{"", LinkEthernet, tt.b, 0}, tt.want) })
+	}
+	t.Run("one tunnel too many", func(t *testing.T) {
+		p := decode(t, linked{"", LinkEthernet, to(portVXLAN, tooDeep), 0})
+		if p.Tunnels != maxTunnels || p.Proto != ProtoUDP || p.DstPort != portVXLAN || p.Anomalies != anomalies(TooManyTags) {
+			t.Errorf("%+v", p)
+		}
+	})
+}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"neuromast/detectors"
+	"neuromast/detectors/catalog"
+	"neuromast/detectors/engine"
+	"neuromast/export"
+	"neuromast/export/jsonl"
+	"neuromast/export/kafka"
+	"neuromast/export/report"
+	"neuromast/export/schema"
+	"neuromast/flows"
+	"neuromast/flows/enrich"
+	"neuromast/sensor/capture"
+	"neuromast/sensor/config"
+	"neuromast/sensor/packet"
+	"neuromast/sensor/pipeline"
+)
+
+// session is one analysis: the pipeline, what stands behind it, and where results go.
+type session struct {
+	options  replayOptions
+	src      capture.Source
+	pipeline *pipeline.Pipeline
+	analysis *analysis
+	env      *schema.Env
+	site     *enrich.Site
+	rules    int
+	out      string
+	files    *jsonl.Writer // nil without --out
+	kafka    *publisher    // nil while no broker is configured
+	logger   *slog.Logger
+
+	found   latest
+	failed  error // the first failure to write a finding
+	flows   uint64
+	oneSide uint64
+	dns     uint64
+	line    []byte // reused by the recorder's goroutine
+}
+
+func newSession(ctx context.Context, o replayOptions, cfg config.Config, src capture.Source, out string, logger *slog.Logger) (*session, error) {
+	s := &session{options: o, src: src, out: out, logger: logger}
+	var err error
+	if s.site, err = enrich.NewSite(cfg.Networks, cfg.Assets); err != nil {
+		return nil, usageError{err}
+	}
+	dets, err := catalog.Build(cfg.Detectors, o.only, o.disable)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	for _, d := range dets {
+		s.rules += len(d.Rules())
+	}
+	var inputs []string
+	for _, in := range src.Inputs() {
+		inputs = append(inputs, in.Name)
+	}
+	s.env = schema.NewEnv(schema.Config{SensorID: cfg.Sensor.ID, Version: version, Site: s.site, Inputs: inputs})
+	s.analysis = &analysis{
+		engine:    engine.New(dets, engine.Config{Internal: s.site.Internal, Publish: s.publish}),
+		endpoints: enrich.NewEndpoints(),
+		names:     enrich.NewNames(),
+		fit:       &enrich.Fit{},
+		site:      s.site,
+	}
+	s.pipeline, err = pipeline.New(pipeline.Config{
+		Workers: o.workers, Seed: replaySeed, Table: cfg.Flows.Table, Proto: cfg.Flows.Parser,
+	}, src, s.analysis, s)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	if out != "" {
+		if s.files, err = jsonl.Create(out, "summary.json", "report.html"); err != nil {
+			return nil, err
+		}
+	}
+	if len(cfg.Export.Kafka.Brokers) > 0 {
+		sink, err := kafka.Open(ctx, cfg.Export.Kafka, cfg.Export.Spool, cfg.Sensor.ID, logger)
+		if err != nil {
+			return nil, errors.Join(err, s.abandon())
+		}
+		s.kafka = newPublisher(ctx, sink)
+	}
+	return s, nil
+}
+
+// publish takes a finding's revision from the engine: into the file, to Kafka, and the latest kept for the reader.
+func (s *session) publish(f *detectors.Finding) {
+	s.found.add(f)
+	if s.files == nil && s.kafka == nil {
+		return
+	}
+	doc := schema.AppendFinding(nil, f, s.env)
+	if s.files != nil {
+		s.fail(s.files.Line(export.Findings, doc))
+	}
+	if s.kafka != nil {
+		s.fail(s.kafka.put(export.Record{
+			Topic: export.Findings, Key: f.Actor.Addr.AppendTo(nil), Value: doc, EventID: f.ID(), Revision: f.Revision,
+			Schema: schema.FindingDataset, Version: schema.Version, Time: f.At.String(),
+		}))
+	}
+}
+
+func (s *session) fail(err error) {
+	if err != nil && s.failed == nil {
+		s.failed = err
+	}
+}
+
+// Record writes the flow and DNS records of a merged set; the pipeline's recorder calls it.
+func (s *session) Record(m *flows.Merged) error {
+	for i := range m.Order {
+		b := m.Batches[m.Order[i].Batch]
+		var topic export.Topic
+		switch it := &m.Order[i]; it.Kind {
+		case flows.KindRecord:
+			r := &b.Records[it.Index]
+			if r.Final {
+				s.flows++
+				if r.OneSided() && (r.Proto == packet.ProtoTCP || r.Proto == packet.ProtoUDP) {
+					s.oneSide++
+				}
+			}
+			if s.files == nil {
+				continue
+			}
+			topic, s.line = export.Flows, schema.AppendFlow(s.line[:0], b, r, s.env)
+		case flows.KindDNS:
+			s.dns++
+			if s.files == nil {
+				continue
+			}
+			topic, s.line = export.DNS, schema.AppendDNS(s.line[:0], b, &b.DNS[it.Index], s.env)
+		default:
+			continue
+		}
+		if err := s.files.Line(topic, s.line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abandon closes what is open after a failure; files stay marked as partial.
+func (s *session) abandon() error {
+	var errs []error
+	if s.kafka != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		errs = append(errs, s.kafka.close(ctx))
+	}
+	if s.files != nil {
+		errs = append(errs, s.files.Abort())
+	}
+	return errors.Join(errs...)
+}
+
+// closeTimeout is how long the end of a run waits for Kafka's acknowledgements; what is left stays in the spool.
+const closeTimeout = 30 * time.Second
+
+// finish delivers what waits and shows the results.
+func (s *session) finish(ctx context.Context, t *pipeline.Totals, elapsed time.Duration, stdout, stderr io.Writer) error {
+	if s.failed != nil {
+		return errors.Join(s.failed, s.abandon())
+	}
+	var delivery error
+	if s.kafka != nil {
+		closing, cancel := context.WithTimeout(ctx, closeTimeout)
+		defer cancel()
+		delivery = s.kafka.close(closing)
+		s.kafka = nil
+	}
+	sum := s.summary(t, elapsed)
+	for _, in := range sum.Inputs {
+		if in.Damage != "" {
+			fmt.Fprintf(stderr, "neuromast: %s: %s\n", in.Name, in.Damage)
+		}
+	}
+	if !s.options.quiet {
+		for _, w := range sum.Warnings {
+			fmt.Fprintf(stderr, "neuromast: note: %s\n", w)
+		}
+	}
+	if s.files != nil {
+		if err := errors.Join(s.files.Close(ctx), report.WriteFiles(s.out, s.found.found, sum)); err != nil {
+			return errors.Join(delivery, err)
+		}
+	}
+	return errors.Join(delivery, s.show(stdout, sum))
+}
+
+// show prints the findings: a table for people, JSON lines for programs; with --out --quiet nothing.
+func (s *session) show(stdout io.Writer, sum report.Summary) error {
+	width, isTerminal := terminal(stdout)
+	if s.out != "" && s.options.quiet {
+		return nil
+	}
+	if s.out != "" || isTerminal {
+		return report.Findings(stdout, s.found.found, sum, width, isTerminal && os.Getenv("NO_COLOR") == "")
+	}
+	for _, f := range s.found.found {
+		s.line = append(schema.AppendFinding(s.line[:0], f, s.env), '\n')
+		if _, err := stdout.Write(s.line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// summary gathers what the run amounts to.
+func (s *session) summary(t *pipeline.Totals, elapsed time.Duration) report.Summary {
+	sum := report.Summary{
+		Packets: report.Packets{Read: t.Packets, Decoded: t.Decoded, Anomalies: map[string]uint64{}},
+		Bytes:   t.Bytes, Flows: s.flows, OneSidedFlows: s.oneSide, DNS: s.dns, Rules: s.rules,
+		First: t.First, Last: t.Last, Findings: map[string]int{}, Elapsed: elapsed, Losses: map[string]uint64{},
+		Sensor: "Neuromast " + version, Label: s.label,
+	}
+	for a, n := range t.Anomalies {
+		if n > 0 {
+			sum.Packets.Anomalies[packet.Anomaly(a).String()] = n
+		}
+	}
+	if t.Backwards > 0 {
+		sum.Packets.Anomalies["time_backwards"] = t.Backwards
+	}
+	for k, n := range t.Lost {
+		if n > 0 {
+			sum.Losses[flows.LossKind(k).String()] = n
+		}
+	}
+	for _, f := range s.found.found {
+		sum.Findings[f.Rule.ID]++
+	}
+	for _, in := range s.src.Inputs() {
+		sum.Inputs = append(sum.Inputs, report.Input{
+			Name: in.Name, Size: in.Size, Digest: fmt.Sprintf("%x", in.Digest), Frames: in.Frames,
+			Truncated: in.Truncated, Damage: in.Damage, Drops: in.Drops,
+		})
+		sum.Truncated = sum.Truncated || in.Truncated
+	}
+	if w := s.analysis.fit.Warning(); w != "" {
+		sum.Warnings = append(sum.Warnings, w)
+	}
+	if s.files != nil {
+		for _, name := range []string{"findings.jsonl", "incidents.jsonl", "flows.jsonl", "dns.jsonl", "summary.json", "report.html"} {
+			sum.Files = append(sum.Files, filepath.Join(s.out, name))
+		}
+	}
+	return sum
+}
+
+// label names a host for people: its asset's name.
+func (s *session) label(k detectors.HostKey) string {
+	if a, ok := s.site.Asset(k.Addr); ok {
+		return a.Name
+	}
+	return ""
+}
