@@ -50,8 +50,10 @@ func Bytes(x float64) string {
 // Duration writes a length of time in the unit that fits.
 func Duration(d time.Duration) string {
 	switch {
-	case d < time.Second:
+	case d < 10*time.Millisecond:
 		return Number(float64(d.Microseconds())/1000) + " ms"
+	case d < time.Second:
+		return Number(float64(d.Milliseconds())) + " ms"
 	case d < 2*time.Minute:
 		return Number(math.Round(d.Seconds()*10)/10) + " s"
 	case d < 3*time.Hour:

@@ -34,13 +34,15 @@ ln 30. Each source has walks of its own kind:
 Unanswered echo requests to five internal hosts within a minute lift the walk to h at once: chance alone does so with
 probability 7.7e-8 where 0.1 a minute is usual (Poisson).
 
-A failing service that five or more clients tried is a dead server: each client's failure counts for 1/clients.
+A failing service that five or more clients tried is a dead server: each client's failure counts for 1/clients. Likewise
+outside when most of what five or more hosts tried in the last five minutes failed: the way out is down. Outside theta0 is
+never above what is configured.
 
 Weight: min(8, L - h + 3) nats; at most 3.5 where an external host scans us, since that happens all day.
 
 # Units, state, cost
 
-L and h in nats, times in packet time. 100 bytes for a host that never fails; a walk takes 250 bytes and up to 3 KB of
+L and h in nats, times in packet time. 600 bytes for a host that never fails; a walk takes 350 bytes and up to 3 KB of
 sample while it lasts, 12 of them per source at most. 32,768 internal and as many external sources, least recently seen
 out first, hosts that came once before those that came again. First contacts are remembered in 1.3 MB for a million
 pairs a day. Evictions are counted.

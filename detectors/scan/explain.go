@@ -55,8 +55,8 @@ func (d *Detector) finding(env detectors.Env, w *walk) *detectors.Finding {
 			f.Related = append(f.Related, a)
 		}
 	}
-	fewer := int(math.Floor((w.peak-d.cfg.Threshold)/max(w.failStep, 0.01))) + 1
-	f.Counterfactual = fmt.Sprintf("With %s fewer, or as many answers more, L would have stayed below %s and nothing been said.",
+	fewer := int(math.Floor((w.most-d.cfg.Threshold)/max(w.failStep, 0.01))) + 1
+	f.Counterfactual = fmt.Sprintf("With %s fewer L would have stayed below %s and nothing been said.",
 		phrase.Plural(fewer, "failure"), phrase.Number(d.cfg.Threshold))
 	if w.lifted && w.peak <= d.cfg.Threshold {
 		f.Counterfactual = fmt.Sprintf("With fewer than %d unanswered echo requests to different hosts within a minute nothing would have been said.", echoBurst)
@@ -195,10 +195,10 @@ func (d *Detector) evidence(f *detectors.Finding, w *walk) {
 	add(detectors.Evidence{Measure: "first contacts that were answered", Value: float64(w.answered), Unit: what, Baseline: usual})
 	if s := w.last.Sub(w.start).Seconds(); s > 0 {
 		add(detectors.Evidence{
-			Measure: "rate of first contacts", Value: phrase.Round(60 * float64(w.contacts()) / s), Unit: what + " a minute", Baseline: "none",
+			Measure: "rate of first contacts", Value: math.Round(60 * float64(w.contacts()) / s), Unit: what + " a minute", Baseline: "none",
 		})
 	}
-	add(detectors.Evidence{Measure: "different services tried", Value: float64(len(w.services)) + float64(w.others), Unit: "at most", Baseline: "none"})
+	add(detectors.Evidence{Measure: "different services tried, at most", Value: float64(len(w.services)) + float64(w.others), Unit: "services", Baseline: "none"})
 	if w.sequential() {
 		add(detectors.Evidence{
 			Measure: "targets tried in rising order", Value: phrase.Round(100 * float64(w.ascending) / float64(w.steps)), Unit: "%",
@@ -215,7 +215,7 @@ func (d *Detector) evidence(f *detectors.Finding, w *walk) {
 		})
 	}
 	if len(w.open) > 0 {
-		add(detectors.Evidence{Measure: "open: " + w.openList(), Value: float64(w.answered), Unit: what, Baseline: "none"})
+		add(detectors.Evidence{Measure: "answered: " + w.openList(), Value: float64(w.answered), Unit: what, Baseline: "none"})
 	}
 }
 

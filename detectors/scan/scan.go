@@ -43,6 +43,7 @@ type Detector struct {
 	external *lru.Table[detectors.HostKey, source]
 	dead     *lru.Table[target, clients]
 	site     site
+	outside  outside
 	alive    uint64 // flows of which one direction was seen though both must have been there
 	twoWay   uint64
 	pending  map[uint64]*walk
@@ -57,6 +58,18 @@ type source struct {
 	verticals          uint8 // alarms over the ports of one host in this episode
 	lastVertical       packet.Time
 	walks              []*walk
+	met                *[metBefore]met // latest answered contacts
+	numMet             uint32
+}
+
+// metBefore is how many answered contacts a source remembers, 112 bytes each.
+const metBefore = 4
+
+// met is an answered contact.
+type met struct {
+	probe
+	newHost bool
+	talked  bool
 }
 
 // target is a service of a host.
@@ -119,13 +132,39 @@ func (d *Detector) Flow(env detectors.Env, r *flows.Record) {
 	if !ok || c.outcome == silent && r.Proto != packet.ProtoTCP && d.blind() {
 		return
 	}
+	d.first(env, &c)
+}
+
+// TLS, SMB and RPC take a connection that already talks for answered: long before its record comes, so that failures,
+// which are known sooner, don't run ahead of successes.
+func (d *Detector) TLS(env detectors.Env, t *flows.TLS) { d.met(env, &t.Conn, t.Ref) }
+
+// SMB does the same.
+func (d *Detector) SMB(env detectors.Env, s *flows.SMB) { d.met(env, &s.Conn, s.Ref) }
+
+// RPC does the same.
+func (d *Detector) RPC(env detectors.Env, r *flows.RPC) { d.met(env, &r.Conn, r.Ref) }
+
+func (d *Detector) met(env detectors.Env, conn *flows.Conn, ref flows.Ref) {
+	if conn.Proto != packet.ProtoTCP || conn.Orig == conn.Resp {
+		return
+	}
+	d.first(env, &contact{
+		actor:   detectors.HostKey{Segment: conn.Segment, Addr: conn.Orig},
+		target:  detectors.HostKey{Segment: conn.Segment, Addr: conn.Resp},
+		service: service{conn.Proto, conn.RespPort}, outcome: answered, talked: true, conn: *conn, ref: ref, at: conn.Start,
+	})
+}
+
+// first looks whether a contact is the first of its pair and of its service.
+func (d *Detector) first(env detectors.Env, c *contact) {
 	actor, host := stat.HashAddr(c.actor.Addr), stat.HashAddr(c.target.Addr)
 	pair := stat.Join(stat.Join(actor, host), uint64(c.actor.Segment))
 	if !d.seen.Add(env.Now(), stat.Join(pair, uint64(c.service.proto)<<16|uint64(c.service.port))) {
 		return
 	}
 	newHost := d.seen.Add(env.Now(), pair)
-	d.contact(env, &c, newHost, actor)
+	d.contact(env, c, newHost, actor)
 }
 
 // blind says that most connections show one direction only: silence then proves nothing.
@@ -152,34 +191,97 @@ func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor ui
 			d.site.sample(s.answered, s.contacts)
 		}
 	}
-	theta0, _ := d.site.theta0(d.cfg.Theta0)
-	fail, ok := stat.Steps(theta0, d.cfg.Theta1)
-	step := ok
-	if failed {
-		step = fail
-		if c.stealth {
-			step = stealthStep
+	toInside := env.Internal(c.target.Addr)
+	step := d.weight(env.Now(), c, toInside, actor)
+	if !toInside {
+		d.outside.add(env.Now(), actor, failed)
+		if failed {
+			s.failedOutside++
 		}
-		step /= d.sharers(c, actor)
-	}
-	toInside, isEcho := env.Internal(c.target.Addr), c.service.port == 0
-	if !toInside && failed {
-		s.failedOutside++
 	}
 	for k := range overPortsOf {
-		switch {
-		case k == overHosts && (!toInside || isEcho || !newHost), k == overEchoes && (!toInside || !isEcho),
-			k == overOutside && toInside, k == overPorts && isEcho:
+		if !k.concerns(c, toInside, newHost) {
 			continue
 		}
-		if w := s.walk(env.Now(), k, c, failed); w != nil {
-			w.add(c, step, d.cfg.Threshold+headroom)
-			if k == overEchoes && failed && w.burst(c.at) && w.peak < d.cfg.Threshold {
-				w.level, w.peak, w.lifted = d.cfg.Threshold, d.cfg.Threshold, true
-			}
-			d.decide(env, s, w)
+		w := s.walk(env.Now(), k, c, failed)
+		if w == nil {
+			continue
 		}
+		if begun := w.add(c, step, d.cfg.Threshold+headroom); begun && failed {
+			d.recall(env, s, w)
+		}
+		if k == overEchoes && failed && w.burst(c.at) && w.peak < d.cfg.Threshold {
+			w.level, w.peak, w.lifted = d.cfg.Threshold, d.cfg.Threshold, true
+		}
+		d.decide(env, s, w)
 	}
+	if !failed {
+		s.remember(c, newHost)
+	}
+}
+
+// concerns says whether a contact is a step of a walk of the kind.
+func (k kind) concerns(c *contact, toInside, newHost bool) bool {
+	isEcho := c.service.port == 0
+	switch k {
+	case overHosts:
+		return toInside && newHost && !isEcho
+	case overEchoes:
+		return toInside && isEcho
+	case overOutside:
+		return !toInside
+	}
+	return !isEcho
+}
+
+// remember keeps an answered contact. Silence is known a timeout later than an answer: the answers to what was tried after
+// the first failure of a walk came before the walk.
+func (s *source) remember(c *contact, newHost bool) {
+	if s.met == nil {
+		s.met = new([metBefore]met)
+	}
+	s.met[s.numMet%metBefore] = met{probe{c.target.Addr, c.service, c.conn, c.ref}, newHost, c.talked}
+	s.numMet++
+}
+
+// recall counts the answers that are part of a walk that begins. They don't step it: one failure and an answer would
+// have the walk begin anew.
+func (d *Detector) recall(env detectors.Env, s *source, w *walk) {
+	from := w.start
+	for i := range min(s.numMet, metBefore) {
+		m := &s.met[(max(s.numMet, metBefore)+i)%metBefore]
+		c := contact{
+			actor: w.actor, target: detectors.HostKey{Segment: m.conn.Segment, Addr: m.target}, service: m.service, outcome: answered,
+			talked: m.talked, conn: m.conn, ref: m.ref, at: m.conn.Start,
+		}
+		toInside := env.Internal(m.target)
+		if c.at < from || !w.kind.concerns(&c, toInside, m.newHost) || w.kind == overOutside && w.service != c.service ||
+			w.kind == overPorts && w.target != c.target {
+			continue
+		}
+		w.answer(&c)
+	}
+}
+
+// weight is the step of a contact. Outside, where pages refer to what is gone and failures come in company, the test is
+// never sharper than its authors made it.
+func (d *Detector) weight(now packet.Time, c *contact, toInside bool, actor uint64) float64 {
+	theta0, _ := d.site.theta0(d.cfg.Theta0)
+	if !toInside {
+		theta0 = min(theta0, d.cfg.Theta0)
+	}
+	failure, success := stat.Steps(theta0, d.cfg.Theta1)
+	switch {
+	case !c.outcome.failed():
+		return success
+	case c.stealth:
+		failure = stealthStep
+	}
+	failure /= d.sharers(c, actor)
+	if !toInside {
+		failure /= d.outside.sharers(now, actor)
+	}
+	return failure
 }
 
 // sharers counts the clients that failed at the target, this one included, where they make it a dead server; else 1.

@@ -42,7 +42,7 @@ func TestNineFailuresInARow(t *testing.T) {
 	if want := "10.0.0.5 tried 9 internal hosts on TCP port 445 (smb) in 8 min; 9 stayed silent."; f.Message != want {
 		t.Errorf("message %q, want %q", f.Message, want)
 	}
-	if want := "With 1 failure fewer, or as many answers more, L would have stayed below 11.5 and nothing been said."; f.Counterfactual != want {
+	if want := "With 1 failure fewer L would have stayed below 11.5 and nothing been said."; f.Counterfactual != want {
 		t.Errorf("counterfactual %q", f.Counterfactual)
 	}
 	if want := "ip.src == 10.0.0.5 && tcp.flags.ack == 0 && tcp.dstport == 445"; f.Filter != want {
@@ -164,6 +164,60 @@ func TestDeadServersOfEverybody(t *testing.T) {
 	}
 	if len(got) > 4 {
 		t.Errorf("%d findings", len(got))
+	}
+}
+
+// TestOutage: when the way out is down, everybody fails at everything; a scanner outside fails alone.
+func TestOutage(t *testing.T) {
+	var text strings.Builder
+	for client := range 40 {
+		fmt.Fprintf(&text, "%dms every 1s times 20 10.0.0.%d -> 198.51.%d.#:443 silent\n", 25*client, client, client)
+	}
+	got := play(t, text.String())
+	if len(got) > 4 {
+		t.Errorf("%d findings: %v", len(got), messages(got))
+	}
+}
+
+// TestFactsComeEarly: a connection whose ClientHello was seen is answered before its record comes.
+func TestFactsComeEarly(t *testing.T) {
+	for _, hello := range []bool{false, true} {
+		d, env := New(Default()), &emitted{}
+		for i := range byte(9) {
+			if i == 5 && hello {
+				d.TLS(env, &flows.TLS{Conn: flows.Conn{
+					Start: scenario.Start, Orig: packet.AddrFrom4([]byte{10, 0, 0, 5}), Resp: packet.AddrFrom4([]byte{10, 0, 2, 1}), RespPort: 443, Proto: packet.ProtoTCP,
+				}})
+			}
+			r := flows.Record{Report: 1, Final: true, HistoryLen: 1, State: flows.S0}
+			r.History[0] = 'S'
+			r.Proto, r.Orig, r.Resp = packet.ProtoTCP, packet.AddrFrom4([]byte{10, 0, 0, 5}), packet.AddrFrom4([]byte{10, 0, 1, i + 1})
+			r.RespPort, r.Start = 443, scenario.Start
+			r.Total[flows.Orig] = flows.Counters{Packets: 1, Flags: packet.SYN}
+			d.Flow(env, &r)
+		}
+		if want := map[bool]int{false: 1, true: 0}[hello]; env.n != want {
+			t.Errorf("with a ClientHello %v: %d findings, want %d", hello, env.n, want)
+		}
+	}
+}
+
+type emitted struct {
+	fakeEnv
+	n int
+}
+
+func (e *emitted) Emit(*detectors.Finding) { e.n++ }
+
+// TestAnswersBeforeSilence: 12 hosts are tried a second apart, the second answers at once; the eleven others are known to
+// be silent ten seconds later. The answer belongs to the walk and is told.
+func TestAnswersBeforeSilence(t *testing.T) {
+	got := play(t, "0s 10.0.0.5 -> 10.0.1.1:22 silent\n1s 10.0.0.5 -> 10.0.1.2:22 half\n2s every 1s times 10 10.0.0.5 -> 10.0.1.#+3:22 silent")
+	if len(got) != 1 || !strings.Contains(got[0].Message, "tried 12 internal hosts on TCP port 22 (ssh) in 11 s; 11 stayed silent, 1 answered") {
+		t.Fatalf("%v", messages(got))
+	}
+	if want := "See what 10.0.0.5 did next with what answered: TCP port 22 (ssh) of 10.0.1.2."; got[0].NextSteps[1] != want {
+		t.Errorf("next step %q", got[0].NextSteps[1])
 	}
 }
 

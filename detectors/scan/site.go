@@ -1,5 +1,12 @@
 package scan
 
+import (
+	"slices"
+	"time"
+
+	"neuromast/sensor/packet"
+)
+
 // Bounds of theta0 and of what is needed to measure it; chosen by us so that a site of broken hosts does not silence the
 // test, nor a perfect one make it jump at three failures.
 const (
@@ -47,4 +54,53 @@ func (s *site) theta0(configured float64) (value float64, measured bool) {
 		}
 	}
 	return configured, false
+}
+
+// Bounds of the outage test: when most of what others lately tried outside failed too, the way out is down, not the targets.
+const (
+	lately       = 64 // first contacts outside that are remembered
+	outageMin    = 16 // of other hosts
+	outageHosts  = 5
+	outageWithin = 5 * time.Minute
+)
+
+// outside remembers the latest first contacts with external hosts.
+type outside struct {
+	ring [lately]struct {
+		at     packet.Time
+		actor  uint64
+		failed bool
+	}
+	n uint64
+}
+
+func (o *outside) add(at packet.Time, actor uint64, failed bool) {
+	e := &o.ring[o.n%lately]
+	e.at, e.actor, e.failed = at, actor, failed
+	o.n++
+}
+
+// sharers counts the hosts that fail outside just now, the actor included, where that looks like an outage; else 1.
+func (o *outside) sharers(now packet.Time, actor uint64) float64 {
+	var hosts [lately]uint64
+	var contacts, failures, n int
+	for i := range min(o.n, lately) {
+		e := &o.ring[i]
+		if e.actor == actor || now.Sub(e.at) > outageWithin {
+			continue
+		}
+		contacts++
+		if !e.failed {
+			continue
+		}
+		failures++
+		if !slices.Contains(hosts[:n], e.actor) {
+			hosts[n] = e.actor
+			n++
+		}
+	}
+	if contacts < outageMin || 2*failures <= contacts || n+1 < outageHosts {
+		return 1
+	}
+	return float64(n + 1)
 }

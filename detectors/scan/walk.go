@@ -54,7 +54,8 @@ type walk struct {
 	target  detectors.HostKey // overPorts
 	service service           // overOutside
 
-	level, peak float64 // nats
+	level, peak float64 // nats; the level stops at a limit
+	whole, most float64 // level and peak without the limit, for the counterfactual
 	failStep    float64 // of the last failure, for the counterfactual
 	start, last packet.Time
 	window      packet.Time // start when it alarmed: part of the finding's identity, whatever begins earlier and ends later
@@ -86,35 +87,49 @@ type walk struct {
 func (w *walk) failures() uint32 { return w.refused + w.silent }
 func (w *walk) contacts() uint32 { return w.refused + w.silent + w.answered }
 
-// add makes one step.
-func (w *walk) add(c *contact, step, limit float64) {
+// add makes one step and says whether the walk began with it.
+func (w *walk) add(c *contact, step, limit float64) (begun bool) {
 	if w.level == 0 && !w.alarmed && (w.kind != overEchoes || c.at.Sub(w.last) > echoWithin) {
 		*w = walk{kind: w.kind, actor: w.actor, target: w.target, service: w.service, start: c.at}
+		begun = true
 	}
 	w.level = min(stat.Reflect(w.level, step), limit)
-	w.peak = max(w.peak, w.level)
+	w.whole = stat.Reflect(w.whole, step)
+	w.peak, w.most = max(w.peak, w.level), max(w.most, w.whole)
+	if !c.outcome.failed() {
+		w.answer(c)
+		return begun
+	}
+	w.failStep = step
+	w.sample(c)
+	w.tell(c)
+	if c.stealth {
+		w.stealth++
+	}
+	if c.outcome == refused {
+		w.refused++
+	} else {
+		w.silent++
+	}
+	return begun
+}
+
+// answer counts a contact that was answered.
+func (w *walk) answer(c *contact) {
+	w.tell(c)
+	w.answered++
+	if c.talked {
+		w.talked++
+	}
+	if len(w.open) < maxOpen {
+		w.open = append(w.open, probe{c.target.Addr, c.service, c.conn, c.ref})
+	}
+}
+
+// tell notes what every contact tells: when and what.
+func (w *walk) tell(c *contact) {
 	w.start, w.last = min(w.start, c.at), max(w.last, c.at)
 	w.count(c)
-	if !c.outcome.failed() {
-		w.answered++
-		if c.talked {
-			w.talked++
-		}
-		if len(w.open) < maxOpen {
-			w.open = append(w.open, probe{c.target.Addr, c.service, c.conn, c.ref})
-		}
-	} else {
-		w.failStep = step
-		w.sample(c)
-		if c.stealth {
-			w.stealth++
-		}
-		if c.outcome == refused {
-			w.refused++
-		} else {
-			w.silent++
-		}
-	}
 	w.dirty = true
 }
 
@@ -185,7 +200,7 @@ func (w *walk) absorb(v *walk) {
 		w.start, w.service = v.start, v.service
 	}
 	w.start, w.last = min(w.start, v.start), max(w.last, v.last)
-	w.level, w.peak = max(w.level, v.level), max(w.peak, v.peak)
+	w.level, w.peak, w.most = max(w.level, v.level), max(w.peak, v.peak), max(w.most, v.most)
 	w.failStep = v.failStep
 	w.refused += v.refused
 	w.silent += v.silent
