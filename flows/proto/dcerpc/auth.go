@@ -38,7 +38,7 @@ func (a *Association) token(s *side, b []byte, ref flows.Ref) {
 		a.ntlm(&m, ref)
 		return
 	}
-	if s.pdu.fromClient() && (kind == typeKerberos || kind == typeSPNEGO && KerberosToken(token)) && !u.open {
+	if s.pdu.fromClient() && KerberosToken(token) && !u.open {
 		u.method, u.open, u.aged, u.ref = flows.AuthKerberos, true, false, ref
 	}
 }

@@ -35,13 +35,10 @@ const (
 	flagObject = 0x80
 )
 
-// Authentication levels (MS-RPCE 2.2.1.1.8) and types (2.2.1.1.7).
+// Authentication levels (MS-RPCE 2.2.1.1.8).
 const (
 	levelNone    = 1
 	levelPrivacy = 6
-	typeSPNEGO   = 9
-	typeNTLM     = 10
-	typeKerberos = 16
 )
 
 const (

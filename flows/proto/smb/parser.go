@@ -247,6 +247,11 @@ func (s *side) next() {
 // size finds out from a message's first bytes how long it is and how much of it is wanted.
 func (p *Parser) size(s *side, b []byte) {
 	s.sized = true
+	if len(b) < 16 { // of a compound: what a message's length left over is none
+		p.stats.Malformed++
+		s.skip()
+		return
+	}
 	if b[1] != 'S' || b[2] != 'M' || b[3] != 'B' || b[0] < idCompressed {
 		p.stats.Malformed++
 		s.lost = true
