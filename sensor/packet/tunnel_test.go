@@ -64,7 +64,7 @@ func TestTunnels(t *testing.T) {
 		{"vxlan, outer tag", eth(0x8100, tag(3, 0x0800, ip4(ProtoUDP, udp(1, portVXLAN, cat(vx, inner))))), opened(1, true, func(p *Packet) { p.VLAN[0], p.NumVLAN, p.Segment = 3, 1, 3 })},
 		{"as deep as is followed", to(portVXLAN, nested), opened(maxTunnels, true)},
 		{"geneve", to(portGENEVE, unhex("0000655800000500"), inner), opened(1, true)},
-		{"geneve with options, of ipv4", to(portGENEVE, unhex("0240080000000500 0102800100000000")[:0], unhex("0200080000000500 0102800100000000"), v4), opened(1, false)},
+		{"geneve with options, of ipv4", to(portGENEVE, unhex("0200080000000500 0102800100000000"), v4), opened(1, false)},
 		{"gtp", to(portGTP, gtpu(0x30, len(v4))), opened(1, false)},
 		{"gtp with a sequence number", to(portGTP, gtpu(0x32, len(v4)+4, unhex("00010000"))), opened(1, false)},
 		{"gtp with extensions", to(portGTP, gtpu(0x34, len(v4)+16, unhex("00000085 01100085 020000000000 0000"))), opened(1, false)},
