@@ -107,8 +107,12 @@ func Load(path string, environ, overrides []string) (Config, error) {
 		if err != nil {
 			return c, fmt.Errorf("configuration: %w", err)
 		}
-		if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
+		var doc yaml.MapSlice
+		if err := yaml.UnmarshalWithOptions(text, &doc, yaml.UseOrderedMap()); err != nil {
 			return c, fmt.Errorf("configuration %s: %s", path, yaml.FormatError(err, false, true))
+		}
+		if err := errors.Join(c.applyFile("", doc)...); err != nil {
+			return c, fmt.Errorf("configuration %s: %w", path, err)
 		}
 	}
 	var errs []error

@@ -25,7 +25,6 @@ func (c *Config) Set(override string) error {
 	if err != nil {
 		return err
 	}
-	target := field.Addr().Interface()
 	if field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.String && !strings.HasPrefix(value, "[") {
 		list := []string{}
 		for _, item := range strings.Split(value, ",") {
@@ -36,13 +35,49 @@ func (c *Config) Set(override string) error {
 		field.Set(reflect.ValueOf(list).Convert(field.Type()))
 		return nil
 	}
+	return decode(field, []byte(value))
+}
+
+// decode reads a leaf's value.
+func decode(field reflect.Value, value []byte) error {
 	if field.Kind() == reflect.Slice {
-		field.SetZero()
+		field.SetZero() // a list replaces the default, it doesn't add to it
 	}
-	if err := yaml.UnmarshalWithOptions([]byte(value), target, yaml.Strict()); err != nil {
-		return fmt.Errorf("%q does not fit a %s: %s", value, typeName(field.Type()), firstLine(yaml.FormatError(err, false, false)))
+	if err := yaml.UnmarshalWithOptions(value, field.Addr().Interface(), yaml.Strict()); err != nil {
+		return fmt.Errorf("%q does not fit a %s: %s", strings.TrimSpace(string(value)), typeName(field.Type()), firstLine(yaml.FormatError(err, false, false)))
 	}
 	return nil
+}
+
+// applyFile applies a section of a file leaf by leaf, so that every error names its key and all come at once.
+func (c *Config) applyFile(path string, doc yaml.MapSlice) (errs []error) {
+	for _, item := range doc {
+		key := strings.TrimPrefix(path+"."+fmt.Sprint(item.Key), ".")
+		if section, ok := item.Value.(yaml.MapSlice); ok && c.isSection(key) {
+			errs = append(errs, c.applyFile(key, section)...)
+			continue
+		}
+		if item.Value == nil && c.isSection(key) {
+			continue // a section without keys
+		}
+		field, err := c.find(key)
+		if err == nil {
+			var text []byte
+			if text, err = yaml.Marshal(item.Value); err == nil {
+				err = decode(field, text)
+			}
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	return errs
+}
+
+// isSection says that keys begin with path and a dot.
+func (c *Config) isSection(path string) (found bool) {
+	walk(reflect.ValueOf(c).Elem(), "", func(key string, _ reflect.Value) { found = found || strings.HasPrefix(key, path+".") })
+	return found
 }
 
 // Keys lists every key that Set knows, sorted.
