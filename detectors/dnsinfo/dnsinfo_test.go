@@ -305,3 +305,14 @@ func TestPairsAreBounded(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// BenchmarkTunnel measures a question of a tunnel at work: the dearest there is. Feeding and parsing of the text are part
+// of it. Run: go test -run=- -bench=Tunnel ./detectors/dnsinfo
+func BenchmarkTunnel(b *testing.B) {
+	for b.Loop() {
+		if _, err := scenario.Play("0s every 10ms times 10000 10.0.0.5 asks 10.0.0.53 TXT {hex60}.t.example.com = {hex100}", New(Default())); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10000, "ns/question")
+}

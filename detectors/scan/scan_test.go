@@ -377,3 +377,24 @@ func messages(fs []*detectors.Finding) (out []string) {
 	}
 	return out
 }
+
+// BenchmarkFlow measures a contact that was met before, and first contacts of a host that is always answered.
+// Run: go test -run=- -bench=Flow ./detectors/scan
+func BenchmarkFlow(b *testing.B) {
+	for _, first := range []bool{false, true} {
+		b.Run(fmt.Sprintf("first=%v", first), func(b *testing.B) {
+			d, env := New(Default()), fakeEnv{}
+			r := flows.Record{Report: 1, Final: true, HistoryLen: 2}
+			copy(r.History[:], "Sh")
+			r.Proto, r.Orig, r.RespPort = packet.ProtoTCP, packet.AddrFrom4([]byte{10, 0, 0, 1}), 443
+			r.Total[0], r.Total[1] = flows.Counters{Packets: 2}, flows.Counters{Packets: 1}
+			for i := 0; b.Loop(); i++ {
+				if !first {
+					i = 1
+				}
+				r.Resp = packet.AddrFrom4([]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+				d.Flow(env, &r)
+			}
+		})
+	}
+}
