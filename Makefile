@@ -7,7 +7,7 @@ PACKAGES := ./...
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test check bench fuzz golden docs score kafka kafka-stop test-kafka soak workloads bench-peers clean help
+.PHONY: build demo test check bench bench-ent fuzz golden docs score kafka kafka-stop test-kafka clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -32,6 +32,11 @@ check:           ## format, vet, tests with the race detector (needs a C compile
 
 bench:           ## Go benchmarks of every stage: packets/s, ns, allocations
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+bench-ent: build  ## the whole sensor on two million packets, in turn with the peers that are installed
+	@mkdir -p $(OUT)/bench
+	@test -f $(OUT)/bench/ent.pcap || $(GO) run ./pcaps/write -o $(OUT)/bench -ent 100000
+	pcaps/workload/bench.sh $(BIN) $(OUT)/bench
 
 FUZZTIME ?= 60s
 fuzz:            ## every fuzz target for FUZZTIME each (default 60s)
