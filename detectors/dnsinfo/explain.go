@@ -110,13 +110,13 @@ func (v *verdict) because() string {
 	terms := slices.Clone(v.terms[1:])
 	slices.SortStableFunc(terms, func(a, b term) int { return cmp.Compare(b.nats, a.nats) })
 	var list []string
-	for _, t := range terms[:min(2, len(terms))] {
-		list = append(list, strings.TrimSpace(fmt.Sprintf("%s: %s %s", t.measure, phrase.Number(t.value), t.unit)))
+	for _, t := range terms[:min(3, len(terms))] {
+		list = append(list, t.words)
 	}
 	if len(list) == 0 {
 		return "much more than names need"
 	}
-	return strings.Join(list, "; ")
+	return strings.Join(list, ", ")
 }
 
 // counterfactual names the smallest change: less information, or one term fewer.

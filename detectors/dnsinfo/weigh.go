@@ -1,6 +1,10 @@
 package dnsinfo
 
-import "math"
+import (
+	"math"
+
+	"neuromast/detectors/phrase"
+)
 
 // term is one addend of a weight.
 type term struct {
@@ -9,6 +13,7 @@ type term struct {
 	unit      string
 	threshold string
 	nats      float64
+	words     string // the same in the finding's sentence
 }
 
 // verdict is what a pair amounts to.
@@ -69,25 +74,30 @@ func (d *Detector) weigh(p *pair, dom *domain) verdict {
 	}
 	carriers := share(p.carriers, p.questions)
 	unique := p.different() / float64(max(1, p.questions))
-	add(term{"different names per question", unique, "", "above 0.5", max(0, min(1, 2*(unique-0.5)))})
+	add(term{"different names per question", unique, "", "above 0.5", max(0, min(1, 2*(unique-0.5))), "hardly one asked twice"})
 	if excess, ok := p.letters.excess(&d.model); ok && lettering > 0 {
-		add(term{"bits a character that names cost above this site's own", excess, "bits", "1 for certain", lettering})
+		add(term{"bits a character that names cost above this site's own", excess, "bits", "1 for certain", lettering, "unlike this site's names"})
 	} else {
-		add(term{"bytes in labels that look encoded", 100 * p.letters.share(), "%", "above 25 %", lettering})
+		encoded := 100 * p.letters.share()
+		words := phrase.Number(math.Round(encoded)) + " % of their bytes look encoded"
+		if encoded < 25 {
+			words = "with bytes that no host name holds"
+		}
+		add(term{"bytes in labels that look encoded", encoded, "%", "above 25 %", lettering, words})
 	}
 	if carriers > carrierShare {
-		add(term{"questions for types that carry data (TXT, NULL, CNAME, MX, KEY …)", 100 * carriers, "%", "above 30 %", 1})
+		add(term{"questions for types that carry data (TXT, NULL, CNAME, MX, KEY …)", 100 * carriers, "%", "above 30 %", 1, "asked for types that carry data"})
 	}
 	if !v.resolver {
 		if p.answers >= minNamed && float64(p.followed) < followShare*float64(p.answers) {
-			add(term{"answers that a connection followed within a minute", 100 * share(p.followed, p.answers), "%", "below 5 %", 1})
+			add(term{"answers that a connection followed within a minute", 100 * share(p.followed, p.answers), "%", "below 5 %", 1, "no connection follows the answers"})
 		}
 		if v.alone {
 			part := 100.0
 			if dom.bytes > 0 {
 				part = min(100, 100*p.window[day].bytes[up]/dom.bytes)
 			}
-			add(term{"this client's part of the domain's information", part, "%", "above 90 %", 1})
+			add(term{"this client's part of the domain's information", part, "%", "above 90 %", 1, "nobody else asks for them"})
 		}
 	}
 	size := min(maxSize, 1.2*math.Log(best))
