@@ -93,26 +93,55 @@ func all() []detectors.Detector {
 	return out
 }
 
-// Build returns the detectors that are to run: those that are enabled; where only is given, those with a rule in it,
-// enabled or not; never those with a rule in disable.
-func Build(c Config, only, disable []string) ([]detectors.Detector, error) {
-	known := RuleIDs()
+// called lists what a detector goes by: its section's key and its rules.
+func called(section string, d detectors.Detector) []string {
+	names := []string{section}
+	for _, r := range d.Rules() {
+		if r.ID != section {
+			names = append(names, r.ID)
+		}
+	}
+	return names
+}
+
+// known lists everything that names a detector, in the order of the catalog.
+func known() []string {
+	var out []string
+	keys := sections()
+	for i, d := range all() {
+		out = append(out, called(keys[i], d)...)
+	}
+	return out
+}
+
+// checkNames complains about names that no detector goes by, and lists those that one does.
+func checkNames(names ...string) error {
+	list := known()
 	var unknown []string
-	for _, id := range slices.Concat(only, disable) {
-		if !slices.Contains(known, id) && !slices.Contains(unknown, id) {
-			unknown = append(unknown, id)
+	for _, n := range names {
+		if !slices.Contains(list, n) && !slices.Contains(unknown, n) {
+			unknown = append(unknown, n)
 		}
 	}
 	if len(unknown) > 0 {
-		return nil, fmt.Errorf("no rule %s; there are %s", strings.Join(unknown, ", "), strings.Join(known, ", "))
+		return fmt.Errorf("no rule %s; there are %s", strings.Join(unknown, ", "), strings.Join(list, ", "))
 	}
-	described := all()
+	return nil
+}
+
+// Build returns the detectors that are to run: those that are enabled; where only is given, those that it names, enabled
+// or not; never those that disable names. A detector is named by its section or by any of its rules, and runs as a whole.
+func Build(c Config, only, disable []string) ([]detectors.Detector, error) {
+	if err := checkNames(slices.Concat(only, disable)...); err != nil {
+		return nil, err
+	}
+	keys, described := sections(), all()
 	var out []detectors.Detector
 	for i, e := range c.entries() {
-		has := func(ids []string) bool {
-			return slices.ContainsFunc(described[i].Rules(), func(r *detectors.Rule) bool { return slices.Contains(ids, r.ID) })
+		in := func(list []string) bool {
+			return slices.ContainsFunc(called(keys[i], described[i]), func(n string) bool { return slices.Contains(list, n) })
 		}
-		if (e.enabled && len(only) == 0 || has(only)) && !has(disable) {
+		if (e.enabled && len(only) == 0 || in(only)) && !in(disable) {
 			out = append(out, e.build())
 		}
 	}

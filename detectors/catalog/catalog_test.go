@@ -67,7 +67,7 @@ func TestSections(t *testing.T) {
 	seen := map[string]bool{}
 	for i, e := range entries {
 		rules := e.build().Rules()
-		if !slices.ContainsFunc(rules, func(r *detectors.Rule) bool { return r.ID == keys[i] }) {
+		if !slices.ContainsFunc(rules, func(r *detectors.Rule) bool { return r.ID == keys[i] || strings.HasPrefix(r.ID, keys[i]+".") }) {
 			t.Errorf("section %s configures %v", keys[i], ids([]detectors.Detector{e.build()}))
 		}
 		for _, r := range rules {

@@ -10,24 +10,24 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-
-	"neuromast/detectors"
 )
 
 // textWidth is the width of the reference's lines.
 const textWidth = 100
 
-// Reference prints what a rule's detector says of itself: its rules, its specification, which is its package comment, and
+// Reference prints what the detector of a rule or section says of itself: its rules, its specification, which is its package comment, and
 // its configuration with defaults. An empty rule prints all.
 func Reference(w io.Writer, rule string) error {
-	if rule != "" && !slices.Contains(RuleIDs(), rule) {
-		return fmt.Errorf("no rule %s; there are %s", rule, strings.Join(RuleIDs(), ", "))
+	if rule != "" {
+		if err := checkNames(rule); err != nil {
+			return err
+		}
 	}
 	keys := sections()
 	defaults := reflect.ValueOf(Default())
 	var b strings.Builder
 	for i, d := range all() {
-		if rule != "" && !slices.ContainsFunc(d.Rules(), func(r *detectors.Rule) bool { return r.ID == rule }) {
+		if rule != "" && !slices.Contains(called(keys[i], d), rule) {
 			continue
 		}
 		if b.Len() > 0 {

@@ -378,6 +378,62 @@ func messages(fs []*detectors.Finding) (out []string) {
 	return out
 }
 
+// TestContactOf reads records that the words of a scenario don't make.
+func TestContactOf(t *testing.T) {
+	v6 := func(last byte) packet.Addr { return packet.Addr{0: 0xfd, 15: last} }
+	v4 := func(last byte) packet.Addr { return packet.AddrFrom4([]byte{10, 0, 0, last}) }
+	for _, tt := range []struct {
+		name       string
+		proto      packet.Proto
+		orig, resp packet.Addr
+		origPort   uint16
+		history    string
+		up, down   flows.Counters
+		edit       func(*flows.Record)
+		want       outcome
+		stealth    bool
+		ok         bool
+	}{
+		{"echo over IPv6", packet.ProtoICMPv6, v6(1), v6(2), 128, "", flows.Counters{Packets: 1}, flows.Counters{}, nil, silent, false, true},
+		{"neighbour solicitation", packet.ProtoICMPv6, v6(1), v6(2), 135, "", flows.Counters{Packets: 1}, flows.Counters{}, nil, unknown, false, false},
+		{"echo to a network's address", packet.ProtoICMP, v4(1), v4(0), 8, "", flows.Counters{Packets: 1}, flows.Counters{}, nil, unknown, false, false},
+		{"multicast over IPv6", packet.ProtoTCP, v6(1), packet.Addr{0: 0xff, 1: 2}, 0, "S", flows.Counters{Packets: 1, Flags: packet.SYN}, flows.Counters{}, nil, unknown, false, false},
+		{"to itself", packet.ProtoTCP, v4(1), v4(1), 0, "S", flows.Counters{Packets: 1, Flags: packet.SYN}, flows.Counters{}, nil, unknown, false, false},
+		{"SYN met an ICMP error", packet.ProtoTCP, v4(1), v4(2), 0, "S", flows.Counters{Packets: 1, Flags: packet.SYN}, flows.Counters{}, func(r *flows.Record) { r.Unreachable = true }, refused, false, true},
+		{"evicted before an answer", packet.ProtoTCP, v4(1), v4(2), 0, "S", flows.Counters{Packets: 1, Flags: packet.SYN}, flows.Counters{}, func(r *flows.Record) { r.Evicted = true }, unknown, false, false},
+		{"SYN, then RST, no answer", packet.ProtoTCP, v4(1), v4(2), 0, "SR", flows.Counters{Packets: 2, Flags: packet.SYN | packet.RST}, flows.Counters{}, nil, silent, false, true},
+		{"a lone RST", packet.ProtoTCP, v4(1), v4(2), 0, "R", flows.Counters{Packets: 1, Flags: packet.RST}, flows.Counters{}, nil, unknown, false, false},
+		{"a lone ACK that met RST", packet.ProtoTCP, v4(1), v4(2), 0, "Ar", flows.Counters{Packets: 1, Flags: packet.ACK}, flows.Counters{Packets: 1, Flags: packet.RST}, nil, unknown, false, false},
+		{"a FIN that met data", packet.ProtoTCP, v4(1), v4(2), 0, "Fd", flows.Counters{Packets: 1, Flags: packet.FIN}, flows.Counters{Packets: 1, PayloadBytes: 9, Flags: packet.ACK}, nil, unknown, false, false},
+		{"NULL without answer", packet.ProtoTCP, v4(1), v4(2), 0, "", flows.Counters{Packets: 1}, flows.Counters{}, nil, silent, true, true},
+		{"GRE", packet.ProtoGRE, v4(1), v4(2), 0, "", flows.Counters{Packets: 1}, flows.Counters{}, nil, unknown, false, false},
+	} {
+		r := flows.Record{Report: 1, Final: true, HistoryLen: uint8(len(tt.history)), Total: [2]flows.Counters{tt.up, tt.down}}
+		copy(r.History[:], tt.history)
+		r.Proto, r.Orig, r.Resp, r.OrigPort = tt.proto, tt.orig, tt.resp, tt.origPort
+		if tt.edit != nil {
+			tt.edit(&r)
+		}
+		if c, ok := contactOf(&r); ok != tt.ok || ok && (c.outcome != tt.want || c.stealth != tt.stealth) {
+			t.Errorf("%s: outcome %d, stealth %v, ok %v", tt.name, c.outcome, c.stealth, ok)
+		}
+	}
+}
+
+// TestOneSidedSensorSaysSo: a scan is seen where most flows show one direction, and the finding says how it was judged.
+func TestOneSidedSensorSaysSo(t *testing.T) {
+	got := play(t, "0s every 1s times 60 10.0.0.5 -> 10.0.1.#:443 oneway\n2m every 1s times 20 10.0.0.6 -> 10.0.2.#:445 silent")
+	if len(got) != 1 || got[0].Actor.Addr.String() != "10.0.0.6" {
+		t.Fatalf("%v", messages(got))
+	}
+	for _, e := range got[0].Evidence {
+		if strings.HasPrefix(e.Measure, "flows seen in one direction") && e.Value == 100 {
+			return
+		}
+	}
+	t.Errorf("the evidence does not speak of the blind side: %+v", got[0].Evidence)
+}
+
 // BenchmarkFlow measures a contact that was met before, and first contacts of a host that is always answered.
 // Run: go test -run=- -bench=Flow ./detectors/scan
 func BenchmarkFlow(b *testing.B) {
