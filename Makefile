@@ -63,7 +63,7 @@ kafka-stop:      ## stop it
 
 test-kafka:      ## the export tests against the real broker (needs Java 17, Maven, kcat)
 	deploy/kafka/kafka.sh start
-	NEUROMAST_KAFKA=127.0.0.1:9092 NEUROMAST_KAFKA_SH=$(CURDIR)/deploy/kafka/kafka.sh $(GO) test -count=1 -v -run RealKafka ./export/kafka; \
+	NEUROMAST_KAFKA=127.0.0.1:9092 NEUROMAST_KAFKA_SH=$(CURDIR)/deploy/kafka/kafka.sh $(GO) test -count=1 -v -run RealKafka ./export/kafka ./sensor; \
 	  r=$$?; deploy/kafka/kafka.sh stop; exit $$r
 
 clean:           ## remove what was built and written

@@ -40,3 +40,15 @@ type Sink interface {
 	// Close delivers what waits, as far as ctx allows, and says what is left.
 	Close(context.Context) error
 }
+
+// Account says what became of every record of a topic: Produced + Recovered = Acknowledged + Waiting + Expired + Lost.
+type Account struct {
+	Produced        uint64 `json:"produced"`         // given to Put
+	Recovered       uint64 `json:"recovered"`        // found in the spool at the start
+	Acknowledged    uint64 `json:"acknowledged"`     // stored by all in-sync replicas
+	Waiting         uint64 `json:"spooled"`          // on the disk, not acknowledged yet
+	Expired         uint64 `json:"expired"`          // given up after the spool's greatest age
+	Lost            uint64 `json:"lost"`             // refused for ever by the broker
+	PossiblyDoubled uint64 `json:"possibly_doubled"` // sent again under a new id because the broker had forgotten the old one
+	Retries         uint64 `json:"retries"`          // sends that were repeated
+}

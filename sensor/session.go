@@ -105,10 +105,10 @@ func (s *session) publish(f *detectors.Finding) {
 		s.fail(s.files.Line(export.Findings, doc))
 	}
 	if s.kafka != nil {
-		s.fail(s.kafka.put(export.Record{
+		s.kafka.put(export.Record{
 			Topic: export.Findings, Key: f.Actor.Addr.AppendTo(nil), Value: doc, EventID: f.ID(), Revision: f.Revision,
 			Schema: schema.FindingDataset, Version: schema.Version, Time: f.At.String(),
-		}))
+		})
 	}
 }
 
@@ -179,9 +179,11 @@ func (s *session) finish(ctx context.Context, t *pipeline.Totals, elapsed time.D
 		closing, cancel := context.WithTimeout(ctx, closeTimeout)
 		defer cancel()
 		delivery = s.kafka.close(closing)
-		s.kafka = nil
 	}
 	sum := s.summary(t, elapsed)
+	if s.kafka != nil {
+		sum.Kafka = s.kafka.sink.Stats()
+	}
 	for _, in := range sum.Inputs {
 		if in.Damage != "" {
 			fmt.Fprintf(stderr, "neuromast: %s: %s\n", in.Name, in.Damage)

@@ -29,17 +29,8 @@ import (
 	"neuromast/export/spool"
 )
 
-// Stats accounts for every record of a topic: Produced + Recovered = Acknowledged + Waiting + Expired + Lost.
-type Stats struct {
-	Produced        uint64 // given to Put
-	Recovered       uint64 // found in the spool at the start
-	Acknowledged    uint64 // stored by all in-sync replicas
-	Waiting         uint64 // in the spool
-	Expired         uint64 // given up after export.spool.max_age
-	Lost            uint64 // refused for ever by the broker
-	PossiblyDoubled uint64 // sent again under a new id because the broker had forgotten the old one
-	Retries         uint64 // sends that were repeated
-}
+// Stats accounts for every record of a topic.
+type Stats = export.Account
 
 // memoryBytes bounds the waiting batches' bytes that are kept in memory; what is beyond is read back from the spool.
 const memoryBytes = 16 << 20

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"neuromast/detectors"
+	"neuromast/export"
 	"neuromast/sensor/packet"
 )
 
@@ -28,8 +29,9 @@ type Summary struct {
 	Truncated     bool              // an input ended early or was damaged
 	Losses        map[string]uint64 // by name of flows.LossKind, those that are not 0
 	Inputs        []Input
-	Warnings      []string // for people: internal ranges that don't fit, no time zone, …
-	Sensor        string   // name and version, for the head of the page
+	Warnings      []string                  // for people: internal ranges that don't fit, no time zone, …
+	Sensor        string                    // name and version, for the head of the page
+	Kafka         map[string]export.Account // what became of published records, by topic; empty where none was published
 
 	// Files lists where the records are, for the closing line; empty without --out.
 	Files []string
@@ -74,10 +76,12 @@ func (s *Summary) MarshalJSON() ([]byte, error) {
 		Losses           map[string]uint64 `json:"losses"`
 		Inputs           []Input           `json:"inputs"`
 		Warnings         []string          `json:"warnings"`
+
+		Kafka map[string]export.Account `json:"kafka,omitempty"`
 	}{
 		Packets: s.Packets, Bytes: s.Bytes, Flows: s.Flows, OneSidedFlows: s.OneSidedFlows, DNS: s.DNS, Findings: s.Findings,
 		Incidents: s.Incidents, ElapsedSeconds: s.Elapsed.Seconds(), PacketsPerSecond: s.rate(), Truncated: s.Truncated,
-		Losses: s.Losses, Inputs: s.Inputs, Warnings: s.Warnings,
+		Losses: s.Losses, Inputs: s.Inputs, Warnings: s.Warnings, Kafka: s.Kafka,
 	}
 	if s.Packets.Read > 0 { // without packets there is no first one
 		first, last := s.First.String(), s.Last.String()

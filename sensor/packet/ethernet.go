@@ -36,9 +36,10 @@ func linkLayer(l LinkType) layer {
 
 // etherLayer returns what an EtherType announces (IEEE 802 numbers).
 func etherLayer(t uint16) layer {
-	switch t {
-	case 0x0800:
+	if t == 0x0800 { // most frames
 		return layerIPv4
+	}
+	switch t {
 	case 0x86dd:
 		return layerIPv6
 	case 0x8100, 0x88a8, 0x9100, 0x9200:
@@ -99,9 +100,6 @@ func (p *Packet) ethernet(r rest) (layer, rest) {
 	p.DstMAC, p.SrcMAC = MAC(b[0:6]), MAC(b[6:12])
 	t := binary.BigEndian.Uint16(b[12:])
 	r = r.skip(14)
-	if t == 0x0800 {
-		return layerIPv4, r
-	}
 	return typeOrLength(t, r)
 }
 
@@ -133,17 +131,14 @@ func (p *Packet) tags(r rest) (layer, rest) {
 			p.NumVLAN++
 		}
 		r = r.skip(4)
-		l := layerLLC
-		if t >= 0x600 {
-			l = etherLayer(t)
-		}
+		l, next := typeOrLength(t, r)
 		if l == layerTag {
 			continue
 		}
 		if p.Segment = Segment(p.VLAN[0]); p.NumVLAN == 2 {
 			p.Segment = p.Segment<<12 | Segment(p.VLAN[1])
 		}
-		return typeOrLength(t, r)
+		return l, next
 	}
 }
 
