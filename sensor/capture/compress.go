@@ -9,8 +9,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// maxWindow is the largest zstd window in bytes: what zstd itself takes without --long=28 and above. The decoder may
-// need twice as much.
+// maxWindow is the largest zstd window in bytes: what zstd itself takes without --long=28 and above. The decoder reserves
+// it before it is filled, so that it is address space first and memory only as the input unpacks.
 const maxWindow = 128 << 20
 
 var (

@@ -82,11 +82,14 @@ func (s *stored) Read(b []byte) (int, error) {
 func openInput(path string, index uint32, stdin io.Reader) (*input, error) {
 	in := &input{Input: Input{Name: path, Size: -1}, index: index, goal: BatchBytes}
 	var err error
-	if path == "-" {
+	switch {
+	case path != "-":
+		err = in.openFile()
+	case stdin == nil:
+		return nil, errors.New("there is none to read")
+	default:
 		in.Name, in.live = "stdin", true
 		err = in.begin(stdin)
-	} else {
-		err = in.openFile()
 	}
 	if err == nil {
 		err = in.start()

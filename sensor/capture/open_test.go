@@ -3,17 +3,17 @@ package capture
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
-
-	"crypto/sha256"
 )
 
 func open(t testing.TB, paths ...string) Source {
@@ -219,6 +219,9 @@ func TestOpenErrors(t *testing.T) {
 	if _, err := Open(nil, nil); err == nil {
 		t.Error("no paths at all")
 	}
+	if _, err := Open([]string{"-"}, nil); err == nil || !strings.HasPrefix(err.Error(), "stdin: ") {
+		t.Errorf("no stdin: %v", err)
+	}
 }
 
 // failing is a reader that fails.
@@ -332,5 +335,26 @@ func TestNoAllocs(t *testing.T) {
 		}
 	}); n > 0 {
 		t.Errorf("%v allocations per batch", n)
+	}
+}
+
+// TestNoGoroutines: whoever reads is the only one who works, also where input is packed.
+func TestNoGoroutines(t *testing.T) {
+	var recs []rec
+	for i := range 12_000 {
+		recs = append(recs, rec{int64(i) * 1000, fmt.Sprintf("%d %x", i, i*7919), 0})
+	}
+	plain := littleMicro().file(recs...)
+	dir := t.TempDir()
+	put(t, dir, "a", plain)
+	put(t, dir, "b", gzipped(plain))
+	put(t, dir, "c", zstandard(plain))
+	before := runtime.NumGoroutine()
+	src := open(t, dir)
+	var b Batch
+	for src.ReadBatch(&b) == nil {
+		if n := runtime.NumGoroutine(); n > before {
+			t.Fatalf("%d goroutines more", n-before)
+		}
 	}
 }
