@@ -116,15 +116,26 @@ func TestOpenIsBounded(t *testing.T) {
 
 // TestUnordered: a file whose times run backwards keeps its own order.
 func TestUnordered(t *testing.T) {
-	dir := t.TempDir()
-	a := put(t, dir, "a", littleMicro().file(rec{5e9, "a5", 0}, rec{1e9, "a1", 0}, rec{7e9, "a7", 0}))
-	b := put(t, dir, "b", littleMicro().file(rec{4e9, "b4", 0}, rec{6e9, "b6", 0}))
-	var got []string
-	for _, f := range readAll(t, open(t, a, b)) {
-		got = append(got, f.data)
-	}
-	if want := []string{"b4", "a5", "a1", "b6", "a7"}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+	for _, tt := range []struct{ a, b, want string }{
+		{"5 1 7 2", "4 6", "b4 a5 a1 b6 a7 a2"},
+		{"1 9 2", "5", "a1 b5 a9 a2"},
+		{"1 3 2", "5", "a1 a3 a2 b5"},
+	} {
+		dir := t.TempDir()
+		write := func(name, times string) string {
+			var recs []rec
+			for _, at := range strings.Fields(times) {
+				recs = append(recs, rec{int64(at[0]-'0') * 1e9, name + at, 0})
+			}
+			return put(t, dir, name, littleMicro().file(recs...))
+		}
+		var got []string
+		for _, f := range readAll(t, open(t, write("a", tt.a), write("b", tt.b))) {
+			got = append(got, f.data)
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("got %v, want %v", got, tt.want)
+		}
 	}
 }
 

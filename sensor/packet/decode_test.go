@@ -124,6 +124,12 @@ func TestTransport(t *testing.T) {
 		{"syn and fin", eth(0x0800, ip4(ProtoTCP, tcp(SYN|FIN, ""))), 0, base(NetIPv4, ProtoTCP, func(p *Packet) {
 			p.Flags, p.IPLen, p.Anomalies = SYN|FIN, 40, anomalies(BadTCPFlags)
 		})},
+		{"syn and rst", eth(0x0800, ip4(ProtoTCP, tcp(SYN|RST, ""))), 0, base(NetIPv4, ProtoTCP, func(p *Packet) {
+			p.Flags, p.IPLen, p.Anomalies = SYN|RST, 40, anomalies(BadTCPFlags)
+		})},
+		{"fin and rst is allowed", eth(0x0800, ip4(ProtoTCP, tcp(FIN|RST, ""))), 0, base(NetIPv4, ProtoTCP, func(p *Packet) {
+			p.Flags, p.IPLen = FIN|RST, 40
+		})},
 		{"no flags", eth(0x0800, ip4(ProtoTCP, tcp(0, ""))), 0, base(NetIPv4, ProtoTCP, func(p *Packet) {
 			p.IPLen, p.Anomalies = 40, anomalies(BadTCPFlags)
 		})},

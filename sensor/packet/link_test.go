@@ -38,7 +38,7 @@ func TestLinks(t *testing.T) {
 		b    []byte
 		want Packet
 	}{
-		{"one tag", e, eth(0x8100, tag(0xe005, 0x0800, v4)), x(5, 5)(NetIPv4)},
+		{"one tag", e, eth(0x8100, tag(0xf005, 0x0800, v4)), x(5, 5)(NetIPv4)},
 		{"two tags", e, eth(0x88a8, tag(5, 0x8100, tag(6, 0x86dd, v6))), x(5<<12|6, 5, 6)(NetIPv6)},
 		{"two tags of the old kind", e, eth(0x9100, tag(4095, 0x9100, tag(1, 0x0800, v4))), x(4095<<12|1, 4095, 1)(NetIPv4)},
 		{"three tags", e, eth(0x8100, tag(1, 0x8100, tag(2, 0x8100, tag(3, 0x0800, v4)))), x(1<<12|2, 1, 2)(NetIPv4)},

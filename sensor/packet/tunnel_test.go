@@ -82,6 +82,7 @@ func TestTunnels(t *testing.T) {
 		{"half of gre", over(ProtoGRE, unhex("300008")), closed(ProtoGRE, unhex("300008"), TunnelNotDecoded)},
 		{"ipv4 in ipv4 that is none", over(protoIPv4, unhex("99")), closed(protoIPv4, unhex("99"), TunnelNotDecoded)},
 		{"dns from the gtp port", to(portGTP, unhex("30ff 8180 0001000100000000")), datagram(portGTP, unhex("30ff 8180 0001000100000000"))},
+		{"gtp that is no user data", to(portGTP, change(gtpu(0x30, len(v4)), 1, 1)), datagram(portGTP, change(gtpu(0x30, len(v4)), 1, 1))},
 		{"vxlan without its flag", to(portVXLAN, unhex("0000000000000500"), inner), datagram(portVXLAN, cat(unhex("0000000000000500"), inner))},
 		{"vxlan of nonsense", to(portVXLAN, vx, make([]byte, 30)), datagram(portVXLAN, cat(vx, make([]byte, 30)))},
 		{"geneve of another version", to(portGENEVE, unhex("4000655800000500"), inner), datagram(portGENEVE, cat(unhex("4000655800000500"), inner))},
