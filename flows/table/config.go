@@ -8,7 +8,7 @@ import (
 
 // Config bounds the table and sets its timeouts, all in packet time.
 type Config struct {
-	MaxFlows       int           `yaml:"max_flows"`       // flows kept at once, over all shards; about 350 bytes each
+	MaxFlows       int           `yaml:"-"`               // flows kept at once, over all shards: see FlowsIn
 	ReportEvery    time.Duration `yaml:"report_every"`    // an open flow reports this often
 	AttemptTimeout time.Duration `yaml:"attempt_timeout"` // TCP without an answer: ends this long after its last packet
 	TCPTimeout     time.Duration `yaml:"tcp_timeout"`     // TCP, established: ends after this long without a packet
@@ -16,6 +16,9 @@ type Config struct {
 	UDPTimeout     time.Duration `yaml:"udp_timeout"`     // UDP: ends after this long without a packet
 	OtherTimeout   time.Duration `yaml:"other_timeout"`   // ICMP and all else: ends after this long without a packet
 }
+
+// FlowsIn is how many flows fit a budget of bytes, with their place in the index and their share of side records.
+func FlowsIn(budget int64) int { return int(budget / int64(flowBytes+16+shapeBytes/shapeShare)) }
 
 // Default returns the configuration that holds where nothing else is said. A SYN is repeated after 1, 3 and 7 s (RFC
 // 6298), so 10 s keep an attempt together; the others are chosen by us near those of Zeek and softflowd.
@@ -30,7 +33,7 @@ func Default() Config {
 func (c Config) Validate() error {
 	var errs []error
 	if c.MaxFlows < 6400 || c.MaxFlows > 1<<28 {
-		errs = append(errs, fmt.Errorf("max_flows: %d is not between 6,400 and %d", c.MaxFlows, 1<<28))
+		errs = append(errs, fmt.Errorf("%d flows are not between 6,400 and %d: change memory.budget", c.MaxFlows, 1<<28))
 	}
 	for _, d := range []struct {
 		name  string

@@ -22,7 +22,7 @@ type connection struct {
 
 // payload hands a segment's payload on: to recognise the application at first, then in order to its parser.
 func (s *Shard) payload(f *flow, d flows.Dir, p *packet.Packet, seq uint32) {
-	if s.protos == nil || len(p.Payload) == 0 {
+	if s.protos == nil || len(p.Payload) == 0 || f.conn == 0 && (f.app != flows.AppUnknown || f.tries[d] >= identifyTries) {
 		return
 	}
 	c := s.conn(f)
@@ -72,8 +72,6 @@ func (s *Shard) identify(f *flow, c *flows.Conn, d flows.Dir, b []byte, seq uint
 		} else {
 			s.release(f)
 		}
-	} else if f.app != flows.AppUnknown || f.tries[d] >= identifyTries {
-		return nil
 	}
 	f.tries[d]++
 	if f.app = s.protos.Identify(c, d, b); f.app == flows.AppUnknown {

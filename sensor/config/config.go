@@ -24,6 +24,7 @@ import (
 type Config struct {
 	Networks  enrich.Networks `yaml:"networks"`  // which addresses are ours
 	Assets    []enrich.Asset  `yaml:"assets"`    // named hosts: name, addresses, role, critical
+	Memory    Memory          `yaml:"memory"`    // how much of it state may take
 	Flows     Flows           `yaml:"flows"`     // the flow table and the parsers
 	Detectors catalog.Config  `yaml:"detectors"` // one section per rule, named by its id
 	Export    Export          `yaml:"export"`    // where records go besides files
@@ -34,6 +35,15 @@ type Config struct {
 type Sensor struct {
 	ID string `yaml:"id"` // observer.name and the Kafka header sensor-id; letters, digits, - . and _
 }
+
+// Memory bounds state.
+type Memory struct {
+	Budget Size `yaml:"budget"` // bytes, or with KiB, MiB, GiB: half is the flow table's; what it can't hold is evicted, counted
+}
+
+// flowShare is the flow table's share of the budget: parsers, batches and detectors, which have bounds of their own, take
+// about as much again at their fullest.
+const flowShare = 2
 
 // Flows configures flow state and parsers.
 type Flows struct {
@@ -51,6 +61,7 @@ type Export struct {
 func Default() Config {
 	return Config{
 		Networks:  enrich.DefaultNetworks(),
+		Memory:    Memory{Budget: 512 << 20},
 		Flows:     Flows{Table: table.Default(), Parser: proto.Default()},
 		Detectors: catalog.Default(),
 		Export:    Export{Kafka: kafka.Default(), Spool: spool.Default()},
@@ -125,6 +136,7 @@ func Load(path string, environ, overrides []string) (Config, error) {
 	if err := errors.Join(errs...); err != nil {
 		return c, err
 	}
+	c.Flows.Table.MaxFlows = table.FlowsIn(int64(c.Memory.Budget) / flowShare)
 	if err := c.Validate(); err != nil {
 		return c, fmt.Errorf("configuration: %w", err)
 	}

@@ -21,6 +21,8 @@ func TestErrorsNameTheKey(t *testing.T) {
 		{file: "flows:\n  table:\n    report_every: soon\n", want: "report_every"},
 		{set: "flows.table.nonsense=1", want: "no such key"},
 		{set: "sensor.id=a b", want: "sensor.id"},
+		{set: "memory.budget=12parsecs", want: "KiB, MiB or GiB"},
+		{set: "memory.budget=1KiB", want: "memory.budget"},
 		{set: "export.kafka.brokers", want: "want key=value"},
 	} {
 		var path string
@@ -58,6 +60,20 @@ func TestPrecedence(t *testing.T) {
 	}
 	if c, err = Load(path, env, nil); err != nil || c.Sensor.ID != "from-env" {
 		t.Errorf("environment: %v %v", c.Sensor.ID, err)
+	}
+}
+
+func TestMemoryBudget(t *testing.T) {
+	small, err := Load("", nil, []string{"memory.budget=64MiB"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	large, err := Load("", nil, []string{"memory.budget=1GiB"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := small.Flows.Table.MaxFlows, large.Flows.Table.MaxFlows; a < 6400 || b/a != 16 {
+		t.Errorf("64 MiB hold %d flows, 1 GiB %d", a, b)
 	}
 }
 
