@@ -1,0 +1,62 @@
+/*
+Package rpcop weighs single operations of Windows' remote procedures (DCE/RPC over TCP and over named pipes): rules
+rpc.op.*, one for each family of things that a remote caller can do.
+
+# What it sees
+
+Interface and operation number of each call stand in clear even where packet privacy seals the stub (MS-RPCE 2.2.2.11).
+A table says what each operation means to a caller that never called it before: create a service 4 nats, replicate a
+directory's secrets without being a domain controller 9, ask about a share 0.2, and so on. Interfaces and numbers are
+from the IDL of the specifications; the table's code names them.
+
+# Statistic
+
+A call's weight in nats, times
+
+  - 0.2 where the same client called the same operation of the same server on three or more earlier days (UTC);
+  - 0.75 where the server denied it: said as attempted;
+  - 0.75 where the interface is known by the pipe's name or an endpoint mapper's answer only;
+  - 0 where the server doesn't know the operation.
+
+Sums are per client, server, family and hour of packet time: the heaviest operation counts in full, further ones 0.3 of
+their weight, calls of the same operation once. At most 9 nats. Discovery (lists of users, groups, shares, sessions,
+services) is capped at 2 nats for a server, and gains 0.5 ln n, at most 1.5, where the client did such to n >= 3 servers
+within the hour. Sums below min_nats are not published.
+
+Some operations mean nothing from some callers: replication belongs to domain controllers. They are those configured, or
+else the hosts seen to answer Kerberos, drsuapi or netlogon. Where a host pulls changes within a minute after the other
+called operation 2 of an unseen bind on it, as controllers notify partners, the weight is a fifth.
+
+Coercion (EFSRPC, RPRN, DFSNM, FSRVP) succeeds with an error, so its return value is no denial; a fault is.
+
+# Weights
+
+First guesses, then corrected over captures of attacks and of honest networks: the table says where. No list of known
+administrators is needed: what they do daily is discounted, what they do first is said.
+
+# Units, state, cost
+
+Nats; packet time. One habit per (client, server, operation) of 120 bytes, 131,072 of them; one open hour per (client,
+server, family) of 1.5 KB at most, 8,192 of them; least used go first, counted.
+
+# Blind to
+
+Pipes inside an encrypted SMB3 session; calls whose interface was not seen and whose pipe is not known; attackers who
+use an administrator's host for what that administrator does daily.
+
+# Look-alikes
+
+Software deployment and administration from a host that began today; backup and vulnerability scanners' first run;
+a domain controller that the sensor sees for the first time pulling replication.
+
+# Source
+
+MS-SCMR, MS-TSCH, MS-RRP, MS-SAMR, MS-LSAD, MS-DRSR, MS-NRPC, MS-EFSR, MS-RPRN, MS-PAR, MS-DFSNM, MS-FSRVP, MS-SRVS, MS-WKST,
+MS-DCOM, MS-OAUT, MS-WMI, MS-EVEN, MS-EVEN6, MS-RSP, MS-BKRP, MS-DSSP; ATT&CK v19.
+*/
+package rpcop
+
+import _ "embed"
+
+//go:embed doc.go
+var doc string

@@ -1,0 +1,65 @@
+/*
+Package smbexec reads what file sharing (SMB1 to SMB3 in clear) tells of lateral movement: rules smb.exec (administrative
+shares and programs written to them), smb.secrets (files that hold credentials), smb.pipe (named pipes of tools) and
+smb.exploit (messages that no client sends).
+
+# What it sees
+
+smb.exec
+
+  - ADMIN$, C$ or another drive's share opened: 2 nats;
+  - a program or script written to such a share, by its first bytes (MZ, ELF, PK, an MSBuild project) or its name: 4;
+    written to an ordinary share, by its first bytes only: 1;
+  - a file with the shape of a tool's output: __output and eight letters, or two underscores and a Unix time, or
+    Temp\ and eight letters .tmp through ADMIN$: 6; another file in the root of an administrative share whose name
+    begins with two underscores: 3.
+
+smb.secrets
+
+  - NTDS.dit, a registry hive in System32\config, an image of LSASS, hiberfil.sys: 6;
+  - System32\ and eight letters .tmp read through ADMIN$, where remote hive dumps leave them: 6;
+  - four or more files of Group Policy preferences that can hold passwords, at least one of them not there, in one
+    hour: 2. A client that applies policy knows which files there are; who sweeps does not.
+
+smb.pipe
+
+  - pipes that remote execution tools open: PSEXESVC, RemCom, csexecsvc, PAExec, and NAME-stdin, -stdout, -stderr: 6;
+  - default pipes of command-and-control frameworks (MSSE-N-server, postex_, msagent_, status_, gruntsvc and so on): 6;
+  - the name of a well-known RPC pipe with a suffix, as wkssvc_ab or ntsvcs1f: 5.
+
+smb.exploit, from flows.SMBViolation
+
+  - Trans2 SESSION_SETUP: 6 (implants are asked so); an answer with the multiplex id moved: 9 (the implant is there);
+  - a transaction continued by a secondary of another kind: 9; counts that point beyond the message: 4;
+  - a compressed message whose size overflows: 7; a pipe opened by the absolute path of a file: 6, granted 9.
+  - plus 4 where the victim opens a connection to the attacker within five minutes after.
+
+# Statistic
+
+Nats as above, times 0.2 where the client did the same to the server on three or more earlier days (not for smb.exploit),
+times 0.75 where the server refused it: said as attempted. The heaviest term counts in full, further ones 0.3 of their
+weight, at most 9, per client, server, rule and hour of packet time. Below min_nats nothing is published.
+
+# Units, state, cost
+
+Nats; packet time. 8,192 open hours of 2 KB at most; 131,072 habits of 120 bytes; least used go first, counted.
+
+# Blind to
+
+Whatever an encrypted SMB3 session hides; programs packed in documents; renamed tools without a telling shape.
+
+# Look-alikes
+
+Software deployment writes programs to ADMIN$ (first day of a new deployment server), administrators copy tools by hand,
+vulnerability scanners ask for the implant.
+
+# Source
+
+MS-SMB, MS-SMB2, MS-CIFS; names of pipes and files as the tools' public sources have them.
+*/
+package smbexec
+
+import _ "embed"
+
+//go:embed doc.go
+var doc string

@@ -1,0 +1,411 @@
+package smbexec
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"neuromast/detectors"
+	"neuromast/detectors/lru"
+	"neuromast/detectors/stat"
+	"neuromast/detectors/windows"
+	"neuromast/flows"
+	"neuromast/sensor/packet"
+)
+
+// Factors and bounds of the package comment, chosen by us.
+const (
+	rest        = 0.3
+	refused     = 0.75
+	notFound    = 0.5
+	maxNats     = 9.0
+	sayAfter    = time.Minute
+	maxTerms    = 12
+	maxExamples = 4
+	maxSwept    = 64
+	sweepFrom   = 4
+	reverse     = 5 * time.Minute
+	reverseNats = 4.0
+)
+
+// NTSTATUS values that say a file isn't there (MS-ERREF 2.3.1).
+const (
+	objectNameNotFound = 0xc0000034
+	objectPathNotFound = 0xc000003a
+	noSuchFile         = 0xc000000f
+)
+
+// kind is a term of a finding.
+type kind uint8
+
+// The kinds; kindRules says whose they are.
+const (
+	adminTree kind = iota
+	adminWrite
+	shareWrite
+	outputFile
+	secretFile
+	policySweep
+	toolPipe
+	frameworkPipe
+	suffixedPipe
+	violation
+	cameBack
+	numKinds
+)
+
+// ruleIndex says which rule a finding is of.
+type ruleIndex uint8
+
+// The rules.
+const (
+	exec ruleIndex = iota
+	secrets
+	pipes
+	exploit
+	numRules
+)
+
+var kindRules = [numKinds]ruleIndex{
+	adminTree: exec, adminWrite: exec, shareWrite: exec, outputFile: exec, secretFile: secrets, policySweep: secrets,
+	toolPipe: pipes, frameworkPipe: pipes, suffixedPipe: pipes, violation: exploit, cameBack: exploit,
+}
+
+// Detector is rules smb.exec, smb.secrets, smb.pipe and smb.exploit.
+type Detector struct {
+	cfg     Config
+	habits  *windows.Habits
+	hours   *lru.Table[hourKey, hour]
+	pending map[uint64]hourKey
+	token   uint64
+}
+
+type hourKey struct {
+	client, server detectors.HostKey
+	rule           ruleIndex
+}
+
+// hour is what one client did to one server within one hour of packet time.
+type hour struct {
+	start       packet.Time
+	first, last packet.Time
+	terms       []term
+	others      uint32 // doings beyond maxTerms
+	swept       []uint64
+	missing     int // of swept: not there
+	conns       []flows.Conn
+	refs        []flows.Ref
+	users       []string
+	said        float64
+	saidTerms   int
+	waiting     bool
+	dirty       bool
+}
+
+// term is one kind of doing, told by what it is.
+type term struct {
+	kind     kind
+	what     string
+	weight   float64
+	count    uint32
+	refused  uint32
+	missing  uint32
+	days     int
+	examples []example
+}
+
+// example is a path, and how many bytes went where they did.
+type example struct {
+	path, share, is string
+	bytes           uint64
+}
+
+// Stats counts what the bounds pushed out.
+type Stats struct{ EvictedHabits, EvictedHours uint64 }
+
+// New returns the detector; cfg must be valid.
+func New(cfg Config) *Detector {
+	return &Detector{
+		cfg: cfg, habits: windows.NewHabits(cfg.MaxHabits), hours: lru.New[hourKey, hour](cfg.MaxHours, nil),
+		pending: map[uint64]hourKey{},
+	}
+}
+
+// Rules returns the rules.
+func (d *Detector) Rules() []*detectors.Rule {
+	out := make([]*detectors.Rule, numRules)
+	for i := range rules {
+		out[i] = &rules[i].rule
+	}
+	return out
+}
+
+// Doc returns the package comment.
+func (d *Detector) Doc() string { return doc }
+
+// Stats returns what the bounds cost so far.
+func (d *Detector) Stats() Stats { return Stats{d.habits.Evicted(), d.hours.Evicted()} }
+
+// SMB weighs an operation.
+func (d *Detector) SMB(env detectors.Env, s *flows.SMB) {
+	b := env.Batch()
+	switch s.Op {
+	case flows.SMBTree:
+		if share := shareName(b.String(s.Share)); administrative(share) {
+			d.note(env, s, adminTree, "administrative share opened", 2, example{path: windows.Printable(share)})
+		}
+	case flows.SMBPipe:
+		name := b.String(s.Path)
+		if what, k := pipe(name); what != "" {
+			weight := 6.0
+			if k == suffixedPipe {
+				weight = 5
+			}
+			d.note(env, s, k, what, weight, example{path: windows.Printable(name)})
+		}
+	case flows.SMBWrite, flows.SMBOpen, flows.SMBRead:
+		d.file(env, s)
+	case flows.SMBViolation:
+		name := b.String(s.Path)
+		v, ok := violations[name]
+		if !ok {
+			v.what, v.nats = "a message that no client sends: "+windows.Printable(name), 3
+		}
+		if name == "pipe_by_absolute_path" && s.OK() {
+			v.nats = 9
+		}
+		d.note(env, s, violation, v.what, v.nats, example{path: windows.Printable(name)})
+	}
+}
+
+// file weighs what was done to a file.
+func (d *Detector) file(env detectors.Env, s *flows.SMB) {
+	b := env.Batch()
+	path := b.String(s.Path)
+	if path == "" {
+		return
+	}
+	share := shareName(b.String(s.Share))
+	admin := administrative(share)
+	e := example{path: windows.Printable(path), share: windows.Printable(share), bytes: s.Bytes}
+	if s.Op == flows.SMBOpen && preference(path) {
+		d.sweep(env, s, path, e)
+	}
+	if what := secret(path, admin); what != "" {
+		d.note(env, s, secretFile, what, 6, e)
+		return
+	}
+	if what, weight := output(path, admin); what != "" {
+		d.note(env, s, outputFile, what, weight, e)
+		return
+	}
+	if s.Op != flows.SMBWrite {
+		return
+	}
+	if admin {
+		if e.is = program(s, path); e.is != "" {
+			d.note(env, s, adminWrite, "program or script written to an administrative share", 4, e)
+		}
+	} else if e.is = magic(s); e.is != "" && e.is != "archive (PK)" { // documents are such archives
+		d.note(env, s, shareWrite, "program written to a share", 1, e)
+	}
+}
+
+// sweep counts the preference files that a client looks for.
+func (d *Detector) sweep(env detectors.Env, s *flows.SMB, path string, e example) {
+	h := d.hour(env.Now(), key(s.Conn, secrets))
+	id := stat.HashString(path)
+	if slices.Contains(h.swept, id) || len(h.swept) >= maxSwept {
+		return
+	}
+	h.swept = append(h.swept, id)
+	if absent(s) {
+		h.missing++
+	}
+	if len(h.swept) >= sweepFrom && h.missing > 0 {
+		d.note(env, s, policySweep, "files of Group Policy preferences looked for, which can hold passwords", 2, e)
+	}
+}
+
+// Flow looks whether a victim calls back to its attacker.
+func (d *Detector) Flow(env detectors.Env, r *flows.Record) {
+	if r.Report > 1 || r.Proto != packet.ProtoTCP || r.OneSided() {
+		return
+	}
+	k := hourKey{detectors.HostKey{Segment: r.Segment, Addr: r.Resp}, detectors.HostKey{Segment: r.Segment, Addr: r.Orig}, exploit}
+	h := d.hours.Get(k)
+	if h == nil || r.Start < h.first || r.Start > h.last.Add(reverse) || !slices.ContainsFunc(h.terms, func(t term) bool { return t.kind == violation }) {
+		return
+	}
+	h.add(term{kind: cameBack, what: "connections from the victim back to the attacker within five minutes", weight: reverseNats, count: 1})
+	h.prove(r.Conn, r.FirstRef)
+	d.decide(env, k, h)
+}
+
+func key(c flows.Conn, r ruleIndex) hourKey {
+	return hourKey{detectors.HostKey{Segment: c.Segment, Addr: c.Orig}, detectors.HostKey{Segment: c.Segment, Addr: c.Resp}, r}
+}
+
+func absent(s *flows.SMB) bool {
+	return s.Answered && (s.Status == objectNameNotFound || s.Status == objectPathNotFound || s.Status == noSuchFile)
+}
+
+// note enters a doing.
+func (d *Detector) note(env detectors.Env, s *flows.SMB, k kind, what string, weight float64, e example) {
+	t := term{kind: k, what: what, weight: weight, count: 1, examples: []example{e}}
+	if k != violation {
+		t.days = d.habits.Note(env.Now(), &s.Conn, stat.Join(uint64(k), stat.HashString(what)))
+		if windows.Familiar(t.days) {
+			t.weight *= windows.Discount
+		}
+		switch {
+		case absent(s):
+			t.weight *= notFound
+			t.missing = 1
+		case s.Answered && s.Status&0xc0000000 == 0xc0000000: // severity error, MS-ERREF 2.3
+			t.weight *= refused
+			t.refused = 1
+		}
+	}
+	hk := key(s.Conn, kindRules[k])
+	h := d.hour(env.Now(), hk)
+	h.add(t)
+	h.prove(s.Conn, s.Ref)
+	if s.User.Len > 0 && len(h.users) < 4 {
+		if u := windows.Printable(env.Batch().String(s.User)); !slices.Contains(h.users, u) {
+			h.users = append(h.users, u)
+		}
+	}
+	d.decide(env, hk, h)
+}
+
+// hour returns the current hour of a key, begun anew where the last one is over.
+func (d *Detector) hour(now packet.Time, k hourKey) *hour {
+	start := now - now%packet.Time(time.Hour)
+	h, isNew := d.hours.Use(k)
+	if isNew || h.start != start {
+		*h = hour{start: start, first: now}
+	}
+	h.last = now
+	return h
+}
+
+// add enters a term.
+func (h *hour) add(t term) {
+	for i := range h.terms {
+		o := &h.terms[i]
+		if o.kind != t.kind || o.what != t.what {
+			continue
+		}
+		o.weight = max(o.weight, t.weight)
+		o.refused += t.refused
+		o.missing += t.missing
+		o.count += t.count
+		for _, e := range t.examples {
+			o.exemplify(e)
+		}
+		return
+	}
+	if len(h.terms) >= maxTerms {
+		h.others++
+		return
+	}
+	h.terms = append(h.terms, t)
+}
+
+// exemplify keeps an example; of one path the most bytes.
+func (t *term) exemplify(e example) {
+	for i := range t.examples {
+		if t.examples[i].path == e.path {
+			if e.bytes > t.examples[i].bytes {
+				t.examples[i].bytes = e.bytes
+			}
+			return
+		}
+	}
+	if len(t.examples) < maxExamples {
+		t.examples = append(t.examples, e)
+	}
+}
+
+func (h *hour) prove(c flows.Conn, ref flows.Ref) {
+	if !slices.ContainsFunc(h.conns, func(o flows.Conn) bool { return o.ID == c.ID }) && len(h.conns) < detectors.MaxFlows {
+		h.conns = append(h.conns, c)
+	}
+	if len(h.refs) < detectors.MaxRefs {
+		h.refs = append(h.refs, ref)
+	}
+}
+
+// weights returns the sum and the terms, heaviest first, with what each contributes.
+func (h *hour) weights() (sum float64, terms []term, shares []float64) {
+	terms = slices.Clone(h.terms)
+	slices.SortStableFunc(terms, func(a, b term) int {
+		switch {
+		case a.weight > b.weight:
+			return -1
+		case a.weight < b.weight:
+			return 1
+		}
+		return 0
+	})
+	for i, t := range terms {
+		share := t.weight
+		if i > 0 && t.kind != cameBack {
+			share *= rest
+		}
+		share = max(0, min(share, maxNats-sum))
+		sum += share
+		shares = append(shares, share)
+	}
+	return sum, terms, shares
+}
+
+// decide says what an hour has come to.
+func (d *Detector) decide(env detectors.Env, k hourKey, h *hour) {
+	sum, _, _ := h.weights()
+	if sum < d.cfg.MinNats {
+		return
+	}
+	h.dirty = true
+	if sum > h.said || len(h.terms) > h.saidTerms {
+		d.say(env, k, h)
+		return
+	}
+	if !h.waiting {
+		h.waiting = true
+		d.token++
+		d.pending[d.token] = k
+		env.WakeAt(env.Now().Add(sayAfter), d.token)
+	}
+}
+
+// Wake says what was not said for a minute.
+func (d *Detector) Wake(env detectors.Env, token uint64) {
+	k, ok := d.pending[token]
+	if !ok {
+		return
+	}
+	delete(d.pending, token)
+	h := d.hours.Get(k)
+	if h == nil {
+		return
+	}
+	h.waiting = false
+	if h.dirty {
+		d.say(env, k, h)
+	}
+}
+
+// End says what was not said yet, in the order in which it came up.
+func (d *Detector) End(env detectors.Env) {
+	for _, token := range slices.Sorted(maps.Keys(d.pending)) {
+		d.Wake(env, token)
+	}
+}
+
+func (d *Detector) say(env detectors.Env, k hourKey, h *hour) {
+	f := finding(k, h)
+	h.dirty, h.said, h.saidTerms = false, f.LLR, len(h.terms)
+	env.Emit(f)
+}
