@@ -11,17 +11,27 @@ import (
 
 	"neuromast/detectors"
 	"neuromast/detectors/dnsinfo"
+	"neuromast/detectors/rpcop"
+	"neuromast/detectors/rpcseq"
 	"neuromast/detectors/scan"
+	"neuromast/detectors/smbexec"
 )
 
 // Config has a section per rule, named by its id.
 type Config struct {
-	Scan scan.Config    `yaml:"scan.trw"` // hosts that try many addresses or ports
-	DNS  dnsinfo.Config `yaml:"dns.info"` // data in DNS names or answers
+	Scan   scan.Config    `yaml:"scan.trw"` // hosts that try many addresses or ports
+	RPCOp  rpcop.Config   `yaml:"rpc.op"`   // calls over DCE/RPC that administrators and intruders make
+	RPCSeq rpcseq.Config  `yaml:"rpc.seq"`  // calls over DCE/RPC that only make sense together
+	SMB    smbexec.Config `yaml:"smb.exec"` // programs, tool output, credential files and pipes over SMB
+	DNS    dnsinfo.Config `yaml:"dns.info"` // data in DNS names or answers
 }
 
 // Default returns every detector's default.
-func Default() Config { return Config{Scan: scan.Default(), DNS: dnsinfo.Default()} }
+func Default() Config {
+	return Config{
+		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), DNS: dnsinfo.Default(),
+	}
+}
 
 // entry is one detector of the list.
 type entry struct {
@@ -34,6 +44,9 @@ type entry struct {
 func (c *Config) entries() []entry {
 	return []entry{
 		{c.Scan.Enabled, c.Scan.Validate, func() detectors.Detector { return scan.New(c.Scan) }},
+		{c.RPCOp.Enabled, c.RPCOp.Validate, func() detectors.Detector { return rpcop.New(c.RPCOp) }},
+		{c.RPCSeq.Enabled, c.RPCSeq.Validate, func() detectors.Detector { return rpcseq.New(c.RPCSeq) }},
+		{c.SMB.Enabled, c.SMB.Validate, func() detectors.Detector { return smbexec.New(c.SMB) }},
 		{c.DNS.Enabled, c.DNS.Validate, func() detectors.Detector { return dnsinfo.New(c.DNS) }},
 	}
 }

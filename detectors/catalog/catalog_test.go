@@ -33,6 +33,7 @@ func TestBuild(t *testing.T) {
 		{"only", Default(), []string{"dns.info"}, nil, []string{"dns.info"}, []string{"scan.trw"}},
 		{"only wins over the configuration", off, []string{"dns.info"}, nil, []string{"dns.info"}, nil},
 		{"disable", Default(), nil, []string{"dns.info"}, []string{"scan.trw"}, []string{"dns.info"}},
+		{"a section names all its rules", Default(), []string{"rpc.seq"}, nil, []string{"rpc.seq.dcsync"}, []string{"scan.trw", "rpc.op.dcsync"}},
 		{"disable wins over only", Default(), []string{"dns.info"}, []string{"dns.info"}, nil, RuleIDs()},
 	} {
 		dets, err := Build(tt.cfg, tt.only, tt.disable)
@@ -52,7 +53,7 @@ func TestBuild(t *testing.T) {
 		}
 	}
 	_, err := Build(Default(), []string{"scan.trv"}, []string{"x.y"})
-	if err == nil || !strings.Contains(err.Error(), "no rule scan.trv, x.y; there are scan.trw, dns.info") {
+	if err == nil || !strings.Contains(err.Error(), "no rule scan.trv, x.y; there are scan.trw, ") {
 		t.Errorf("unknown rules: %v", err)
 	}
 }
