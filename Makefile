@@ -30,19 +30,21 @@ check:           ## format, vet, tests with the race detector (needs a C compile
 	$(GO) vet $(PACKAGES)
 	CGO_ENABLED=1 $(GO) test -race $(PACKAGES)
 
+BENCHTIME ?= 1s
 bench:           ## Go benchmarks of every stage: packets/s, ns, allocations
-	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -benchmem $(PACKAGES)
 
-bench-ent: build  ## the whole sensor on two million packets, in turn with the peers that are installed
+ENT ?= 100000
+bench-ent: build ## the whole sensor on two million packets, in turn with the peers that are installed
 	@mkdir -p $(OUT)/bench
-	@test -f $(OUT)/bench/ent.pcap || $(GO) run ./pcaps/write -o $(OUT)/bench -ent 100000
+	@test -f $(OUT)/bench/ent.pcap || $(GO) run ./pcaps/write -o $(OUT)/bench -ent $(ENT)
 	pcaps/workload/bench.sh $(BIN) $(OUT)/bench
 
 FUZZTIME ?= 60s
 fuzz:            ## every fuzz target for FUZZTIME each (default 60s)
-	@for p in $$($(GO) list $(PACKAGES)); do \
+	@set -e; for p in $$($(GO) list $(PACKAGES)); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
-	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$p; \
 	  done; \
 	done
 
