@@ -59,6 +59,9 @@ func techniques(rows []done, checked bool) []detectors.Technique {
 			add(windows.LocalGroups) // who is in the administrators' group there is what was tested
 			continue
 		}
+		if o.row.op.only == stopCode && slices.ContainsFunc(rows, done.creates) {
+			continue // a service of one's own is stopped before it is deleted
+		}
 		if crashed(o) {
 			add(windows.DisableEventLog)
 		}
@@ -75,6 +78,11 @@ func techniques(rows []done, checked bool) []detectors.Technique {
 // crashed says that an event log's clearing was never answered: a malformed handle ends the log service, so that
 // nothing is logged from then on.
 func crashed(o done) bool { return o.row.op.family == logs && o.unseen > 0 }
+
+// creates says that a row makes a service.
+func (o done) creates() bool {
+	return o.row.op.family == service && slices.Contains(o.row.op.techniques, windows.WindowsService)
+}
 
 // message is the finding in one sentence: who did what to whom, by which calls, how it went.
 func message(k hourKey, h *hour, rows []done) string {
@@ -177,6 +185,9 @@ func (o *done) how() string {
 		list = append(list, "interface known by the name of pipe "+o.pipe+" only")
 	case flows.FromMapper:
 		list = append(list, "interface known by the endpoint mapper's answer only")
+	}
+	if o.printer {
+		list = append(list, "a printer was opened by name before, as print clients do")
 	}
 	if o.invited {
 		list = append(list, "perhaps a partner's replication: it was called just before as controllers notify each other")

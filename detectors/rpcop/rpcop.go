@@ -40,6 +40,7 @@ type Detector struct {
 	rows        map[rowKey]row
 	habits      *windows.Habits
 	controllers *windows.Controllers
+	printers    *windows.PrintClients
 	hours       *lru.Table[hourKey, hour]
 	spread      *lru.Table[detectors.HostKey, spread]
 	pending     map[uint64]hourKey
@@ -86,6 +87,7 @@ type done struct {
 	ret     uint32
 	hasRet  bool
 	invited bool
+	printer bool // the caller opened a printer by name before
 }
 
 // spread is on which servers a client does discovery in the current hour.
@@ -102,9 +104,10 @@ func New(cfg Config) *Detector {
 	dcs, _ := windows.ParseControllers(cfg.DomainControllers)
 	return &Detector{
 		cfg: cfg, rows: index(), habits: windows.NewHabits(cfg.MaxHabits), controllers: windows.NewControllers(dcs),
-		hours:   lru.New[hourKey, hour](cfg.MaxHours, nil),
-		spread:  lru.New[detectors.HostKey, spread](windowsOpen, nil),
-		pending: map[uint64]hourKey{},
+		printers: windows.NewPrintClients(),
+		hours:    lru.New[hourKey, hour](cfg.MaxHours, nil),
+		spread:   lru.New[detectors.HostKey, spread](windowsOpen, nil),
+		pending:  map[uint64]hourKey{},
 	}
 }
 
@@ -136,6 +139,7 @@ func (d *Detector) RPC(env detectors.Env, r *flows.RPC) {
 		d.closed(env, r)
 		return
 	}
+	d.printers.Learn(r, env.Batch())
 	w, ok := d.rows[rowKey{r.Interface, r.Opnum}]
 	if !ok {
 		return
@@ -205,6 +209,11 @@ func (d *Detector) holds(c *done, r *flows.RPC, b *flows.Batch) bool {
 		stub := b.Bytes(r.Stub)
 		everything := !r.Encrypted && len(stub) >= 4 && stub[0] == 0 && stub[1] == 0 && stub[2] == 0 && stub[3] == 0
 		return everything || r.ReplyLen > bigAnswer
+	case noPrinter:
+		if d.printers.Has(r) {
+			c.printer = true
+			c.factor = windows.Discount
+		}
 	case longStub:
 		return r.StubLen > longRequest
 	}
@@ -235,7 +244,7 @@ func (h *hour) add(c done) {
 		o.unseen += c.unseen
 		o.sealed += c.sealed
 		if c.weight > o.weight {
-			o.weight, o.factor, o.source, o.pipe, o.invited = c.weight, c.factor, c.source, c.pipe, c.invited
+			o.weight, o.factor, o.source, o.pipe, o.invited, o.printer = c.weight, c.factor, c.source, c.pipe, c.invited, c.printer
 		}
 		if c.hasRet {
 			o.ret, o.hasRet = c.ret, true
@@ -359,7 +368,7 @@ func (h *hour) wide() float64 {
 func (d *Detector) decide(env detectors.Env, k hourKey, h *hour) {
 	sum, _, _ := h.weights(k.family)
 	sum += h.wide()
-	if sum < d.cfg.MinNats {
+	if sum < d.cfg.MinNats || k.family == discovery && d.toldAsService(k, h) {
 		return
 	}
 	h.dirty = true
@@ -373,6 +382,15 @@ func (d *Detector) decide(env detectors.Env, k hourKey, h *hour) {
 		d.pending[d.token] = k
 		env.WakeAt(env.Now().Add(sayAfter), d.token)
 	}
+}
+
+// toldAsService says that a discovery is but the asking that goes with service control, which is told already.
+func (d *Detector) toldAsService(k hourKey, h *hour) bool {
+	s := d.hours.Get(hourKey{k.client, k.server, service})
+	if s == nil || s.start != h.start || s.said == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(h.ops, func(o done) bool { return o.row.iface.id != windows.Svcctl })
 }
 
 // Wake says what was not said for a minute.

@@ -49,6 +49,7 @@ const (
 	stopCode             // the control code says stop, or is sealed
 	allEntries           // the inquiry asks for everything, or much was answered
 	longStub             // the request is longer than the operation has use for
+	noPrinter            // the caller is no client of a printer there
 )
 
 // iface is an interface with its rows.
@@ -123,6 +124,9 @@ var table = []iface{
 		{48, "SamrQueryDisplayInformation3", "list accounts", discovery, 0.7, on(windows.DomainUsers), always},
 		{51, "SamrQueryDisplayInformation", "list accounts", discovery, 0.7, on(windows.DomainUsers), always},
 		{17, "SamrLookupNamesInDomain", "look up account names", discovery, 0.7, on(windows.DomainUsers, windows.DomainGroups), always},
+		// Added: what net.exe asks beside the members (two captures).
+		{18, "SamrLookupIdsInDomain", "look up account ids", discovery, 0.5, on(windows.DomainUsers, windows.DomainGroups), always},
+		{20, "SamrQueryInformationGroup", "ask about a group", discovery, 0.5, on(windows.DomainGroups), always},
 		{12, "SamrCreateUserInDomain", "create an account", accounts, 3, on(windows.DomainAccount), always},
 		{50, "SamrCreateUser2InDomain", "create an account", accounts, 3, on(windows.DomainAccount), always},
 		{22, "SamrAddMemberToGroup", "add a member to a group", accounts, 3, on(windows.AccountChange), always},
@@ -167,8 +171,8 @@ var table = []iface{
 	{windows.EFSRPC, "efsrpc", coercive("EfsRpc")},
 	{windows.EFSLSA, "efsrpc", coercive("EfsRpc")},
 	{windows.Spoolss, "spoolss", []operation{
-		{62, "RpcRemoteFindFirstPrinterChangeNotification", "make the server log on elsewhere", coercion, 5, on(windows.ForcedAuth), always},
-		{65, "RpcRemoteFindFirstPrinterChangeNotificationEx", "make the server log on elsewhere", coercion, 5, on(windows.ForcedAuth), always},
+		{62, "RpcRemoteFindFirstPrinterChangeNotification", "make the server log on elsewhere", coercion, 5, on(windows.ForcedAuth), noPrinter},
+		{65, "RpcRemoteFindFirstPrinterChangeNotificationEx", "make the server log on elsewhere", coercion, 5, on(windows.ForcedAuth), noPrinter},
 		{9, "RpcAddPrinterDriver", "install a printer driver", printing, 4, on(windows.RemoteExploit), always},
 		{89, "RpcAddPrinterDriverEx", "install a printer driver", printing, 4, on(windows.RemoteExploit), always},
 		{46, "RpcAddMonitor", "install a port monitor", printing, 4, on(windows.PortMonitors), always},

@@ -73,8 +73,7 @@ func (d *Detector) Auth(env detectors.Env, a *flows.Auth) {
 	first := step{kind: hiddenSession, text: text, factor: 1, conn: in.conn, ref: in.ref}
 	second := step{kind: machineLogon, text: "the server's machine account logged on to the client" + how, factor: 1, conn: a.Conn, ref: a.Ref}
 	if !s.find(hiddenSession, in.at) {
-		d.enter(max(in.conn.Start, 0), s, first)
-		s.steps[len(s.steps)-1].last = env.Now()
+		d.enter(in.at, s, first)
 	}
 	d.enter(env.Now(), s, second)
 	d.judge(env, back, s, []step{second})
@@ -95,10 +94,13 @@ func (d *Detector) wasCoerced(env detectors.Env, p pair, began packet.Time, how 
 	if p.server == by.by {
 		st.kind, st.text = cameToCaller, "the server came to its caller"+how
 	}
-	d.enter(env.Now(), s, st)
+	d.enter(max(began, by.at), s, st)
 	for i := range s.steps { // a flow may be told minutes after: the episode is still the same
 		if s.steps[i].kind == coerce && s.steps[i].last <= env.Now() && env.Now().Sub(by.at) <= usual {
 			s.steps[i].last = env.Now()
+		}
+		if o := &s.steps[i]; o.kind == st.kind && o.text == st.text {
+			o.last = env.Now()
 		}
 	}
 	d.judge(env, k, s, []step{st})

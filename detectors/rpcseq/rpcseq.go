@@ -1,6 +1,7 @@
 package rpcseq
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -26,6 +27,7 @@ const (
 type Detector struct {
 	cfg         Config
 	controllers *windows.Controllers
+	printers    *windows.PrintClients
 	habits      *windows.Habits
 	stories     *lru.Table[pair, story]
 	tries       *lru.Table[pair, try]
@@ -91,7 +93,7 @@ type Stats struct{ EvictedPairs, EvictedTries, EvictedSessions, EvictedHabits ui
 func New(cfg Config) *Detector {
 	dcs, _ := windows.ParseControllers(cfg.DomainControllers)
 	return &Detector{
-		cfg: cfg, controllers: windows.NewControllers(dcs), habits: windows.NewHabits(maxHabits),
+		cfg: cfg, controllers: windows.NewControllers(dcs), habits: windows.NewHabits(maxHabits), printers: windows.NewPrintClients(),
 		stories:  lru.New[pair, story](cfg.MaxPairs, nil),
 		tries:    lru.New[pair, try](2*cfg.MaxPairs, nil),
 		coerced:  lru.New[detectors.HostKey, coerced](1024, nil),
@@ -128,6 +130,7 @@ func (d *Detector) RPC(env detectors.Env, r *flows.RPC) {
 		d.secureChannel(env, r)
 		return
 	}
+	d.printers.Learn(r, env.Batch())
 	controller := d.controllers.Is(r.Segment, r.Orig) || r.Interface == windows.DRSUAPI && d.controllers.Invited(r)
 	steps := call(r, env.Batch(), controller)
 	if len(steps) == 0 {
@@ -138,6 +141,8 @@ func (d *Detector) RPC(env detectors.Env, r *flows.RPC) {
 	for _, st := range steps {
 		st.factor = 1
 		switch {
+		case st.kind == coerce && r.Interface == windows.Spoolss && d.printers.Has(r):
+			continue // a print client registers at its print server
 		case st.kind != coerce && windows.Denied(r) || r.Outcome == flows.Failed:
 			st.factor, st.note = uncertain, "refused: attempted only"
 		case r.Source == flows.FromPipe:
@@ -157,9 +162,13 @@ func (d *Detector) RPC(env detectors.Env, r *flows.RPC) {
 			d.enter(env.Now(), s, step{kind: again, text: "another service", factor: st.factor, conn: st.conn, ref: st.ref})
 		}
 		if st.kind == coerce {
-			d.noteCoerced(env.Now(), p)
+			d.noteCoerced(max(r.RequestAt, 0), p)
 		}
-		d.enter(env.Now(), s, st)
+		began := env.Now()
+		if r.RequestAt != 0 {
+			began = r.RequestAt
+		}
+		d.enter(began, s, st)
 	}
 	s.user(windows.Printable(env.Batch().String(r.User)))
 	d.judge(env, p, s, steps)
@@ -192,12 +201,12 @@ func (d *Detector) story(now packet.Time, p pair) *story {
 }
 
 // enter adds a step; one that says the same is counted.
-func (d *Detector) enter(now packet.Time, s *story, st step) {
-	st.at, st.last, st.count = now, now, 1
+func (d *Detector) enter(at packet.Time, s *story, st step) {
+	st.at, st.last, st.count = at, at, 1
 	for i := range s.steps {
 		o := &s.steps[i]
-		if o.kind == st.kind && o.text == st.text && now.Sub(o.last) <= usual {
-			o.last, o.factor = now, max(o.factor, st.factor)
+		if o.kind == st.kind && o.text == st.text && at.Sub(o.last) <= usual {
+			o.last, o.factor = at, max(o.factor, st.factor)
 			o.bytes = max(o.bytes, st.bytes)
 			o.count++
 			return
@@ -208,6 +217,7 @@ func (d *Detector) enter(now packet.Time, s *story, st step) {
 		s.dropped++
 	}
 	s.steps = append(s.steps, st)
+	slices.SortStableFunc(s.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 }
 
 func (s *story) find(k kind, since packet.Time) bool {

@@ -144,7 +144,7 @@ func build() (s [numSequences]sequence) {
 		needs:      func(h has) bool { return h[serviceCreate] && h[serviceStart] && !h.any(programWrite, toolPipe) },
 		habit:      true,
 		techniques: []detectors.Technique{windows.ServiceExecution, windows.WindowsService, windows.AdminShares},
-		tells:      "a service was made, started and removed, as smbexec does to run a command",
+		tells:      "a service was made and run at once, as smbexec does to run a command",
 		lookAlikes: []string{deployment, "An installer that registers a service remotely leaves it there and does not delete it."},
 		next:       []string{"On %[2]s read System 7045 at this time: the service's image is the command that was run.", askUser},
 	}
@@ -177,7 +177,7 @@ func build() (s [numSequences]sequence) {
 		},
 		habit:      true,
 		techniques: []detectors.Technique{windows.DCOM, windows.WMI, windows.AdminShares},
-		tells:      "an object was activated and made to act, as remote execution over DCOM and WMI does",
+		tells:      "the steps of remote execution over DCOM or WMI",
 		lookAlikes: []string{"Configuration Manager and monitoring call WMI methods from their server and on many days: then a habit that counts a fifth.", "Office automation between two hosts for months."},
 		next:       []string{"On %[2]s look for children of WmiPrvSE.exe, mmc.exe, explorer.exe or DllHost.exe at this time (Security 4688, Sysmon 1).", askUser},
 	}

@@ -29,6 +29,10 @@ type Controllers struct {
 // pair is who called whom.
 type pair struct{ client, server detectors.HostKey }
 
+func pairOf(c *flows.Conn) pair {
+	return pair{detectors.HostKey{Segment: c.Segment, Addr: c.Orig}, detectors.HostKey{Segment: c.Segment, Addr: c.Resp}}
+}
+
 // ParseControllers reads addresses and CIDRs; its error names every wrong one.
 func ParseControllers(list []string) (out []netip.Prefix, errs []error) {
 	for i, text := range list {
@@ -74,7 +78,7 @@ func (c *Controllers) RPC(r *flows.RPC) {
 	case r.Interface == DRSUAPI || r.Interface == Netlogon:
 		c.learn(server, r.At)
 	case r.Source == flows.FromNowhere && r.Encrypted && r.Opnum == opReplicaSync && !r.Bind:
-		at, _ := c.notices.Use(pair{detectors.HostKey{Segment: r.Segment, Addr: r.Orig}, server})
+		at, _ := c.notices.Use(pairOf(&r.Conn))
 		*at = r.At
 	}
 }
@@ -105,8 +109,7 @@ func (c *Controllers) Is(segment packet.Segment, a packet.Addr) bool {
 // Invited says that server, within the minute before, called operation 2 of an interface whose bind was not seen on
 // client: as a controller does that tells its partner to fetch changes. A host that then pulls is likely that partner.
 func (c *Controllers) Invited(r *flows.RPC) bool {
-	at := c.notices.Get(pair{
-		detectors.HostKey{Segment: r.Segment, Addr: r.Resp}, detectors.HostKey{Segment: r.Segment, Addr: r.Orig},
-	})
+	p := pairOf(&r.Conn)
+	at := c.notices.Get(pair{p.server, p.client})
 	return at != nil && r.At.Sub(*at) <= notice && len(c.configured) == 0
 }

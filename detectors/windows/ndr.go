@@ -93,6 +93,15 @@ func ReadRegistryName(stub []byte) string {
 	return r.text(true)
 }
 
+// ReadPrinter reads the name in RpcOpenPrinter(Ex) (MS-RPRN 3.1.4.2.2, 3.1.4.2.14).
+func ReadPrinter(stub []byte) string {
+	r := reader{b: stub}
+	if r.uint32() == 0 {
+		return ""
+	}
+	return r.text(true)
+}
+
 // ReadPrinterListener reads pszLocalMachine of RpcRemoteFindFirstPrinterChangeNotification(Ex) (MS-RPRN 3.1.4.10.3).
 func ReadPrinterListener(stub []byte) string {
 	r := reader{b: stub}
