@@ -86,6 +86,18 @@ func lines(t testing.TB, path string) []map[string]any {
 	return out
 }
 
+func readJSON(t testing.TB, path string) (doc map[string]any) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return doc
+}
+
 // get reads a dotted path.
 func get(doc map[string]any, path string) any {
 	var cur any = doc
@@ -262,15 +274,7 @@ func TestCutCapture(t *testing.T) {
 	if err := os.WriteFile(path, whole[:len(whole)*3/4+5], 0o644); err != nil {
 		t.Fatal(err)
 	}
-	dir := results(t, path)
-	text, err := os.ReadFile(filepath.Join(dir, "summary.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sum map[string]any
-	if err := json.Unmarshal(text, &sum); err != nil {
-		t.Fatal(err)
-	}
+	sum := readJSON(t, filepath.Join(results(t, path), "summary.json"))
 	if sum["truncated"] != true || get(sum, "packets.read").(float64) == 0 {
 		t.Errorf("got truncated %v, packets %v", sum["truncated"], sum["packets"])
 	}

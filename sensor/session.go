@@ -262,10 +262,10 @@ func (s *session) summary(t *pipeline.Totals, elapsed time.Duration) report.Summ
 	return sum
 }
 
-// label names a host for people: its asset's name.
+// label names a host for people: its asset's name, else the name that clients looked it up by.
 func (s *session) label(k detectors.HostKey) string {
 	if a, ok := s.site.Asset(k.Addr); ok {
 		return a.Name
 	}
-	return ""
+	return s.analysis.names.Name(k.Segment, packet.Addr{}, k.Addr)
 }

@@ -115,6 +115,9 @@ func (r *Reassembler) keep(seq uint32, b []byte) {
 	}
 }
 
+// Waiting says that bytes wait behind a hole: without them Acked has nothing to do.
+func (r *Reassembler) Waiting() bool { return len(r.pending) > 0 }
+
 // Acked says that the other side received all before ack: holes before it will not be filled.
 func (r *Reassembler) Acked(ack uint32, data func([]byte) bool, gap func(int)) {
 	for r.started && len(r.pending) > 0 && int32(ack-r.pending[0].seq) >= 0 {

@@ -11,6 +11,7 @@ const identifyTries = 4
 
 // connection is what a TCP flow with a parser has besides.
 type connection struct {
+	name   flows.Conn
 	parser stream.Parser
 	app    flows.App
 	dirs   [2]stream.Reassembler
@@ -25,11 +26,10 @@ func (s *Shard) payload(f *flow, d flows.Dir, p *packet.Packet, seq uint32) {
 	if s.protos == nil || len(p.Payload) == 0 || f.conn == 0 && (f.app != flows.AppUnknown || f.tries[d] >= identifyTries) {
 		return
 	}
-	c := s.conn(f)
 	ref := flows.Ref{Input: p.Input, Frame: p.Number}
 	more := true
 	if f.conn == 0 || s.conns[f.conn].parser == nil {
-		parser := s.identify(f, &c, d, p.Payload, seq)
+		parser := s.identify(f, d, p.Payload, seq)
 		if parser == nil {
 			return
 		}
@@ -39,14 +39,14 @@ func (s *Shard) payload(f *flow, d flows.Dir, p *packet.Packet, seq uint32) {
 		cn := &s.conns[f.conn]
 		cn.parser, cn.app = parser, f.app
 		if n := len(cn.early); n > 0 { // the first bytes came in a segment of their own
-			data, gap := s.reader(cn, &c, d, ref, &more)
+			data, gap := s.reader(cn, d, ref, &more)
 			cn.dirs[d].Add(seq-uint32(n), cn.early, 0, data, gap)
 		} else {
 			cn.dirs[d].Start(seq)
 		}
 	}
 	cn := &s.conns[f.conn]
-	data, gap := s.reader(cn, &c, d, ref, &more)
+	data, gap := s.reader(cn, d, ref, &more)
 	cn.dirs[d].Add(seq, p.Payload, int(p.PayloadLen)-len(p.Payload), data, gap)
 	if !more {
 		s.release(f)
@@ -58,7 +58,8 @@ func (s *Shard) payload(f *flow, d flows.Dir, p *packet.Packet, seq uint32) {
 const earlyBytes = 16
 
 // identify looks at first bytes and returns the parser of their application, nil while there is none.
-func (s *Shard) identify(f *flow, c *flows.Conn, d flows.Dir, b []byte, seq uint32) stream.Parser {
+func (s *Shard) identify(f *flow, d flows.Dir, b []byte, seq uint32) stream.Parser {
+	c := s.conn(f)
 	if f.conn != 0 { // short first bytes wait: look at them with what follows
 		cn := &s.conns[f.conn]
 		if d != cn.earlyDir {
@@ -74,7 +75,7 @@ func (s *Shard) identify(f *flow, c *flows.Conn, d flows.Dir, b []byte, seq uint
 		}
 	}
 	f.tries[d]++
-	if f.app = s.protos.Identify(c, d, b); f.app == flows.AppUnknown {
+	if f.app = s.protos.Identify(&c, d, b); f.app == flows.AppUnknown {
 		switch {
 		case f.conn != 0:
 			s.release(f)
@@ -93,28 +94,27 @@ func (s *Shard) identify(f *flow, c *flows.Conn, d flows.Dir, b []byte, seq uint
 }
 
 // reader returns the two ends that a reassembler of direction d gives to.
-func (s *Shard) reader(cn *connection, c *flows.Conn, d flows.Dir, ref flows.Ref, more *bool) (func([]byte) bool, func(int)) {
+func (s *Shard) reader(cn *connection, d flows.Dir, ref flows.Ref, more *bool) (func([]byte) bool, func(int)) {
 	return func(b []byte) bool {
 			if *more {
-				*more = cn.parser.Data(&s.out, c, d, b, ref)
+				*more = cn.parser.Data(&s.out, &cn.name, d, b, ref)
 			}
 			return *more
 		}, func(n int) {
 			s.out.Batch.Lost[flows.LostStreamBytes] += uint64(n)
 			if *more {
-				cn.parser.Gap(&s.out, c, d, n)
+				cn.parser.Gap(&s.out, &cn.name, d, n)
 			}
 		}
 }
 
 // acknowledged tells the other direction's reassembler what was received.
 func (s *Shard) acknowledged(f *flow, d flows.Dir, p *packet.Packet) {
-	if f.conn == 0 || s.conns[f.conn].parser == nil {
+	if f.conn == 0 || s.conns[f.conn].parser == nil || !s.conns[f.conn].dirs[d.Other()].Waiting() {
 		return
 	}
-	c := s.conn(f)
 	cn, more := &s.conns[f.conn], true
-	data, gap := s.reader(cn, &c, d.Other(), flows.Ref{Input: p.Input, Frame: p.Number}, &more)
+	data, gap := s.reader(cn, d.Other(), flows.Ref{Input: p.Input, Frame: p.Number}, &more)
 	cn.dirs[d.Other()].Acked(p.Ack, data, gap)
 	if !more {
 		s.release(f)
@@ -129,6 +129,7 @@ func (s *Shard) connect(f *flow) {
 		f.conn = uint32(len(s.conns))
 		s.conns = append(s.conns, connection{})
 	}
+	s.conns[f.conn].name = s.conn(f)
 }
 
 // release gives a flow's parser back.
@@ -159,15 +160,15 @@ func (s *Shard) flush(f *flow, at packet.Time, end bool) {
 	}
 	keep := s.out.Now
 	s.out.Now = at
-	c, cn := s.conn(f), &s.conns[f.conn]
+	cn := &s.conns[f.conn]
 	if end {
 		more := true
 		for d := range cn.dirs {
-			data, gap := s.reader(cn, &c, flows.Dir(d), flows.Ref{Input: f.lastInput, Frame: f.lastFrame}, &more)
+			data, gap := s.reader(cn, flows.Dir(d), flows.Ref{Input: f.lastInput, Frame: f.lastFrame}, &more)
 			cn.dirs[d].End(data, gap)
 		}
 	}
-	cn.parser.Flush(&s.out, &c, end)
+	cn.parser.Flush(&s.out, &cn.name, end)
 	if end {
 		s.release(f)
 	}
