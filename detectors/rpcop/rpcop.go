@@ -19,6 +19,7 @@ const (
 	denied        = 0.75
 	guessed       = 0.75 // interface by pipe name or mapper
 	invited       = 0.2  // a pull that looks like a partner's
+	printClient   = 0.1
 	maxNats       = 9.0
 	maxDiscovery  = 2.0
 	fanOut        = 0.5
@@ -212,7 +213,7 @@ func (d *Detector) holds(c *done, r *flows.RPC, b *flows.Batch) bool {
 	case noPrinter:
 		if d.printers.Has(r) {
 			c.printer = true
-			c.factor = windows.Discount
+			c.factor = printClient
 		}
 	case longStub:
 		return r.StubLen > longRequest

@@ -263,8 +263,10 @@ func filter(k hourKey, terms []term) string {
 		var list []string
 		for _, t := range terms {
 			for _, e := range t.examples {
-				if v, ok := violations[e.path]; ok && !slices.Contains(list, v.fields) {
-					list = append(list, v.fields)
+				for _, test := range strings.Split(violations[e.path].fields, " || ") {
+					if test != "" && !slices.Contains(list, test) {
+						list = append(list, test)
+					}
 				}
 			}
 		}

@@ -190,7 +190,7 @@ var violations = map[string]struct {
 	fields string // display filter
 }{
 	"trans2_session_setup":       {"Trans2 SESSION_SETUP, which no client sends: an implant is asked whether it is there", 6, "smb.trans2.cmd == 0x000e"},
-	"multiplex_id_shifted":       {"an answer with its multiplex id moved by 16: the implant is there", 9, "smb.trans2.cmd == 0x000e || smb.mid"},
+	"multiplex_id_shifted":       {"an answer with its multiplex id moved by 16: the implant is there", 9, "smb.trans2.cmd == 0x000e || smb.nt_status == 0xc0000002"},
 	"secondary_of_other_kind":    {"a transaction continued by a secondary of another kind: the kernel's buffer is overrun", 9, "smb.cmd == 0x33 || smb.cmd == 0xa0 || smb.cmd == 0xa1"},
 	"transaction_beyond_message": {"a transaction whose counts point beyond the message", 4, "smb.cmd == 0x32 || smb.cmd == 0x25 || smb.cmd == 0xa0"},
 	"compression_size_overflow":  {"a compressed message whose size overflows", 7, "smb2.header.comp_alg"},

@@ -259,6 +259,7 @@ func (d *Detector) note(env detectors.Env, s *flows.SMB, k kind, what string, we
 			t.weight *= windows.Discount
 		}
 		switch {
+		case k == policySweep: // a sweep finds nothing, as a rule
 		case absent(s):
 			t.weight *= notFound
 			t.missing = 1

@@ -204,10 +204,11 @@ func Printable(s string) string {
 	s, _, _ = strings.Cut(s, "\x00")
 	cut := len(s) > maxText
 	if cut {
-		s = s[:maxText]
-		for len(s) > 0 && !utf8.ValidString(s[len(s)-1:]) && !utf8.RuneStart(s[len(s)-1]) {
-			s = s[:len(s)-1]
+		n := maxText
+		for n > maxText-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+			n--
 		}
+		s = s[:n]
 	}
 	s = strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f || c == utf8.RuneError || c >= 0x80 && c < 0xa0 || c == 0x2028 || c == 0x2029 || c >= 0x202a && c <= 0x202e || c >= 0x2066 && c <= 0x2069 {
