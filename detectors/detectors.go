@@ -86,8 +86,8 @@ type Quality struct {
 	OneSidedShare float64 // share of TCP and UDP flows of which one direction was seen only
 	Truncated     uint64  // packets that the capture cut
 	Evicted       uint64  // flows ended by the table's budget
-	KernelDrops   uint64
-	Duplicates    uint64
+	KernelDrops   uint64  // live capture only
+	Duplicates    uint64  // live capture only
 	BaselineDays  float64 // days of packet time learnt before the finding
 }
 

@@ -24,12 +24,13 @@ const (
 	LostParser                       // connections not parsed because the parser budget was reached
 	LostFact                         // facts beyond a batch's or a connection's cap
 	LostShape                        // side records not kept because their bound was reached
+	LostCutPacket                    // packets that the capture cut short: payload is missing
 	LostLateItem                     // packets behind the watermark, taken at the watermark's time
 	NumLossKinds
 )
 
 var lossNames = [NumLossKinds]string{
-	"stream_bytes", "stream_buffer_bytes", "evicted_flows", "unparsed_connections", "facts", "side_records", "late_packets",
+	"stream_bytes", "stream_buffer_bytes", "evicted_flows", "unparsed_connections", "facts", "side_records", "cut_packets", "late_packets",
 }
 
 func (k LossKind) String() string { return lossNames[k] }

@@ -33,7 +33,6 @@ import (
 type Config struct {
 	Internal func(packet.Addr) bool   // whether an address is ours; nil: none is
 	Publish  func(*detectors.Finding) // takes each record over, in order; nil: only counted
-	Quality  func() detectors.Quality // totals that only the pipeline knows (Truncated, KernelDrops, Duplicates); may be nil
 	MaxOpen  int                      // findings open at a time; 0: 4,096
 }
 

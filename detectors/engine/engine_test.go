@@ -254,18 +254,16 @@ func TestQuality(t *testing.T) {
 		f.Conns = make([]flows.Conn, 40)
 		env.Emit(f)
 	}}
-	e := New([]detectors.Detector{d}, Config{
-		Publish: func(f *detectors.Finding) { last = f },
-		Quality: func() detectors.Quality { return detectors.Quality{KernelDrops: 5, LostBytes: 99} },
-	})
+	e := New([]detectors.Detector{d}, Config{Publish: func(f *detectors.Finding) { last = f }})
 	e.Feed(records(time.Minute, 0))
 	m := records(48*time.Hour+time.Minute, 48*time.Hour, 48*time.Hour+1, 48*time.Hour+2)
 	m.Batches[0].Records[1].Total[flows.Resp].Packets = 0
 	m.Batches[0].Lost[flows.LostStreamBytes] = 700
 	m.Batches[0].Lost[flows.LostEvictedFlow] = 2
+	m.Batches[0].Lost[flows.LostCutPacket] = 4
 	e.Feed(m)
 	e.Finish()
-	want := detectors.Quality{LostBytes: 700, Evicted: 2, OneSidedShare: 1.0 / 3, KernelDrops: 5, BaselineDays: 2 + 1.0/1440}
+	want := detectors.Quality{LostBytes: 700, Evicted: 2, Truncated: 4, OneSidedShare: 1.0 / 3, BaselineDays: 2 + 1.0/1440}
 	if last.Quality != want {
 		t.Errorf("got %+v, want %+v", last.Quality, want)
 	}

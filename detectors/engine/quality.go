@@ -21,6 +21,7 @@ type minute struct {
 	number   int64 // of the minute since the epoch
 	lost     uint64
 	evicted  uint64
+	cut      uint64 // packets that the capture cut short
 	flows    uint64 // TCP and UDP flows that ended
 	oneSided uint64 // of them, those of which one direction was seen only
 }
@@ -36,10 +37,12 @@ func (q *quality) at(t packet.Time) *minute {
 
 // lost notes what a batch could not keep, at the watermark it was handed on with: workers count per batch, not per item.
 func (q *quality) lost(at packet.Time, b *flows.Batch) {
-	if bytes, flows := b.Lost[flows.LostStreamBytes], b.Lost[flows.LostEvictedFlow]; bytes|flows != 0 {
+	bytes, evicted, cut := b.Lost[flows.LostStreamBytes], b.Lost[flows.LostEvictedFlow], b.Lost[flows.LostCutPacket]
+	if bytes|evicted|cut != 0 {
 		m := q.at(at)
 		m.lost += bytes
-		m.evicted += flows
+		m.evicted += evicted
+		m.cut += cut
 	}
 }
 
@@ -64,6 +67,7 @@ func (q *quality) window(now packet.Time, length time.Duration) detectors.Qualit
 		if m := &q.minutes[i]; m.number >= first && m.number <= last {
 			out.LostBytes += m.lost
 			out.Evicted += m.evicted
+			out.Truncated += m.cut
 			flows += m.flows
 			oneSided += m.oneSided
 		}
@@ -78,8 +82,4 @@ func (q *quality) window(now packet.Time, length time.Duration) detectors.Qualit
 func (e *Engine) judge(f *detectors.Finding) {
 	f.Quality = e.quality.window(e.env.now, span(f, e.env.now))
 	f.Quality.BaselineDays = e.baselineDays()
-	if e.cfg.Quality != nil {
-		q := e.cfg.Quality()
-		f.Quality.Truncated, f.Quality.KernelDrops, f.Quality.Duplicates = q.Truncated, q.KernelDrops, q.Duplicates
-	}
 }

@@ -15,6 +15,9 @@ func (s *Shard) Add(p *packet.Packet, k *Keyed) {
 		s.out.Batch.Lost[flows.LostLateItem]++
 	}
 	s.out.Now = s.now
+	if p.Anomalies.Has(packet.SnapLenCut) {
+		s.out.Batch.Lost[flows.LostCutPacket]++
+	}
 	tag := s.tag(&k.Key)
 	n, _ := s.find(&k.Key, tag)
 	if n != 0 && s.over(n, p, k) {
