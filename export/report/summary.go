@@ -193,7 +193,6 @@ func (s *Summary) blind() []string {
 		{"unparsed_connections", "connection not parsed for memory", "connections not parsed for memory"},
 		{"facts", "protocol event beyond the bounds", "protocol events beyond the bounds"},
 		{"side_records", "side record not kept for memory", "side records not kept for memory"},
-		{"cut_packets", "packet cut short by the capture", "packets cut short by the capture"},
 		{"late_packets", "packet out of order by more than the window", "packets out of order by more than the window"},
 	} {
 		say(s.Losses[l.name], l.one, l.many)
