@@ -28,7 +28,8 @@ else the hosts seen to answer Kerberos, drsuapi or netlogon. Where a host pulls 
 called operation 2 of an unseen bind on it, as controllers notify partners, the weight is a fifth.
 
 A print client registers for changes at its print server by the call that also makes a server log on elsewhere: where
-the caller opened a printer there by name, not the server alone, the call counts a tenth.
+the caller opened a printer there by name, not the server alone, and it is no domain
+controller, the call counts a tenth.
 
 Coercion (EFSRPC, RPRN, DFSNM, FSRVP) succeeds with an error, so its return value is no denial; a fault is.
 

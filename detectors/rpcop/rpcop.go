@@ -178,7 +178,7 @@ func (d *Detector) RPC(env detectors.Env, r *flows.RPC) {
 	key := hourKey{
 		detectors.HostKey{Segment: r.Segment, Addr: r.Orig}, detectors.HostKey{Segment: r.Segment, Addr: r.Resp}, w.op.family,
 	}
-	h := d.hour(env.Now(), key)
+	h := d.hour(env, key)
 	h.add(c)
 	h.prove(r, b)
 	if t := detail(r, b); t != "" && !slices.Contains(h.details, t) && len(h.details) < 8 {
@@ -211,7 +211,7 @@ func (d *Detector) holds(c *done, r *flows.RPC, b *flows.Batch) bool {
 		everything := !r.Encrypted && len(stub) >= 4 && stub[0] == 0 && stub[1] == 0 && stub[2] == 0 && stub[3] == 0
 		return everything || r.ReplyLen > bigAnswer
 	case noPrinter:
-		if d.printers.Has(r) {
+		if d.printers.Has(&r.Conn) && !d.controllers.Is(r.Segment, r.Resp) {
 			c.printer = true
 			c.factor = printClient
 		}
@@ -221,12 +221,16 @@ func (d *Detector) holds(c *done, r *flows.RPC, b *flows.Batch) bool {
 	return true
 }
 
-// hour returns the current hour of a key, begun anew where the last one is over.
-func (d *Detector) hour(now packet.Time, k hourKey) *hour {
+// hour returns the current hour of a key, begun anew where the last one is over: what it came to is said first.
+func (d *Detector) hour(env detectors.Env, k hourKey) *hour {
+	now := env.Now()
 	start := now - now%packet.Time(time.Hour)
 	h, isNew := d.hours.Use(k)
+	if !isNew && h.start != start && h.dirty {
+		d.say(env, k, h)
+	}
 	if isNew || h.start != start {
-		*h = hour{start: start, first: now}
+		*h = hour{start: start, first: now, waiting: h.waiting}
 	}
 	h.last = now
 	return h

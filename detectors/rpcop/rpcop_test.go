@@ -262,6 +262,19 @@ func TestHours(t *testing.T) {
 	}
 }
 
+// TestHourIsSaidBeforeTheNext: what an hour came to within its last minute is not lost.
+func TestHourIsSaidBeforeTheNext(t *testing.T) {
+	var s script.Script
+	for i := range 3 {
+		s.RPC(59*time.Minute+50*time.Second+time.Duration(i)*time.Second, client, server, windows.Svcctl, 12, script.Call{})
+	}
+	s.RPC(60*time.Minute+time.Second, client, server, windows.Svcctl, 12, script.Call{})
+	got := play(&s)
+	if len(got) != 2 || got[0].Evidence[0].Value != 3 || got[1].Evidence[0].Value != 1 {
+		t.Errorf("%d findings", len(got))
+	}
+}
+
 // TestRepeated: many calls are one row, and the last record has their number.
 func TestRepeated(t *testing.T) {
 	var s script.Script

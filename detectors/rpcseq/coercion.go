@@ -62,7 +62,7 @@ func (d *Detector) Auth(env detectors.Env, a *flows.Auth) {
 	back := p.turned()
 	in := d.sessions.Get(back)
 	if in == nil || env.Now().Sub(in.at) > callback && a.Start.Sub(in.at) > callback || in.conn.Start > a.Start ||
-		d.controllers.Is(a.Segment, a.Resp) {
+		d.controllers.Is(a.Segment, a.Resp) || d.printers.Has(&in.conn) {
 		return
 	}
 	s := d.story(env.Now(), back)
@@ -96,11 +96,8 @@ func (d *Detector) wasCoerced(env detectors.Env, p pair, began packet.Time, how 
 	}
 	d.enter(max(began, by.at), s, st)
 	for i := range s.steps { // a flow may be told minutes after: the episode is still the same
-		if s.steps[i].kind == coerce && s.steps[i].last <= env.Now() && env.Now().Sub(by.at) <= usual {
-			s.steps[i].last = env.Now()
-		}
-		if o := &s.steps[i]; o.kind == st.kind && o.text == st.text {
-			o.last = env.Now()
+		if o := &s.steps[i]; o.kind == st.kind && o.text == st.text || o.kind == coerce && env.Now().Sub(by.at) <= usual {
+			o.known = env.Now()
 		}
 	}
 	d.judge(env, k, s, []step{st})

@@ -49,7 +49,8 @@ sessions; 32,768 habits. Least used go first, counted.
 
 # Blind to
 
-RPC inside encrypted SMB3 sessions, but for coercion; sequences spread over more than their window or over two clients.
+RPC inside encrypted SMB3 sessions, but for coercion; coercion of print servers by clients that opened a printer there;
+sequences spread over more than their window or over two clients.
 
 # Look-alikes
 

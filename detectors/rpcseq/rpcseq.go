@@ -66,6 +66,7 @@ type step struct {
 	text   string
 	at     packet.Time // first
 	last   packet.Time
+	known  packet.Time // when it was last told of: it belongs to what happens within the window after
 	count  uint32
 	bytes  uint64
 	factor float64
@@ -141,7 +142,7 @@ func (d *Detector) RPC(env detectors.Env, r *flows.RPC) {
 	for _, st := range steps {
 		st.factor = 1
 		switch {
-		case st.kind == coerce && r.Interface == windows.Spoolss && d.printers.Has(r):
+		case st.kind == coerce && r.Interface == windows.Spoolss && d.printers.Has(&r.Conn) && !d.controllers.Is(r.Segment, r.Resp):
 			continue // a print client registers at its print server
 		case st.kind != coerce && windows.Denied(r) || r.Outcome == flows.Failed:
 			st.factor, st.note = uncertain, "refused: attempted only"
@@ -196,17 +197,17 @@ func (d *Detector) SMB(env detectors.Env, m *flows.SMB) {
 // story returns what is known of a pair, without what is too old to matter.
 func (d *Detector) story(now packet.Time, p pair) *story {
 	s, _ := d.stories.Use(p)
-	s.steps = slices.DeleteFunc(s.steps, func(st step) bool { return now.Sub(st.last) > keepSteps })
+	s.steps = slices.DeleteFunc(s.steps, func(st step) bool { return now.Sub(st.known) > keepSteps })
 	return s
 }
 
 // enter adds a step; one that says the same is counted.
 func (d *Detector) enter(at packet.Time, s *story, st step) {
-	st.at, st.last, st.count = at, at, 1
+	st.at, st.last, st.known, st.count = at, at, at, 1
 	for i := range s.steps {
 		o := &s.steps[i]
 		if o.kind == st.kind && o.text == st.text && at.Sub(o.last) <= usual {
-			o.last, o.factor = at, max(o.factor, st.factor)
+			o.last, o.known, o.factor = at, max(o.known, at), max(o.factor, st.factor)
 			o.bytes = max(o.bytes, st.bytes)
 			o.count++
 			return
@@ -253,12 +254,12 @@ type chosen struct {
 func (s *story) choose(q *sequence, now packet.Time) (steps []chosen, sum float64, present has) {
 	var best [numKinds]float64
 	for _, st := range s.steps {
-		if now.Sub(st.last) <= q.window {
+		if now.Sub(st.known) <= q.window {
 			present[st.kind] = true
 		}
 	}
 	for _, st := range s.steps {
-		if now.Sub(st.last) > q.window {
+		if now.Sub(st.known) > q.window {
 			continue
 		}
 		for _, x := range q.parts {

@@ -126,7 +126,7 @@ func TestSequences(t *testing.T) {
 		{name: "PetitPotam in clear: 5 + 4", play: func(s *script.Script) {
 			s.RPC(sec(0), client, dc, windows.EFSLSA, 0, script.Call{Stub: string(script.Stub{}.Wide(`\\10.0.0.5\x`)), RPC: flows.RPC{HasReturn: true, Return: 0x35}})
 			s.Flow(sec(60), sec(1), dc, client, 445, flows.AppSMB)
-		}, rule: "rpc.seq.coercion", nats: 9, ids: "T1187", says: "the server came to its caller by a connection to its port", target: dc},
+		}, rule: "rpc.seq.coercion", nats: 9, ids: "T1187", says: "the server came to its caller by a connection to its port; 2 steps in 1 s.", target: dc},
 		{name: "coerced to a third host: 5 + 2", play: func(s *script.Script) {
 			s.RPC(sec(0), client, dc, windows.NetDFS, 13, script.Call{})
 			s.NTLM(sec(1), dc, "10.0.9.9", "DC$")
@@ -230,6 +230,11 @@ func TestQuiet(t *testing.T) {
 			s.RPC(0, client, server, windows.Spoolss, 69, script.Call{Stub: string(script.Stub{}.U32(1).Wide(`\\PRINT01\Laser`)), RPC: flows.RPC{HasReturn: true}})
 			s.RPC(sec(1), client, server, windows.Spoolss, 65, script.Call{})
 			s.Flow(sec(9), sec(2), server, client, 445, flows.AppSMB)
+		},
+		"a print client whose server logs on back by its machine account": func(s *script.Script) {
+			s.SMB(0, client, server, flows.SMBNegotiate, script.File{})
+			s.RPC(sec(1), client, server, windows.Spoolss, 1, script.Call{Stub: string(script.Stub{}.U32(1).Wide(`\\PRINT01\Laser`)), RPC: flows.RPC{HasReturn: true}})
+			s.NTLM(sec(2), server, client, "PRINT01$")
 		},
 		"a coercion that came to nothing": func(s *script.Script) {
 			s.RPC(0, client, dc, windows.EFSLSA, 0, script.Call{})

@@ -46,7 +46,8 @@ Nats; packet time. 8,192 open hours of 2 KB at most; 131,072 habits of 120 bytes
 
 # Blind to
 
-Whatever an encrypted SMB3 session hides; programs packed in documents; renamed tools without a telling shape.
+Whatever an encrypted SMB3 session hides; programs packed in documents; renamed tools without a telling shape;
+pipes of names that nobody else here uses, since how common a pipe's name is isn't learnt.
 
 # Look-alikes
 

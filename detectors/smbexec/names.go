@@ -39,11 +39,10 @@ var programs = []string{
 }
 
 // program names what a file is by its first bytes, else by its name.
-func program(s *flows.SMB, path string) string {
+func program(s *flows.SMB, lower string) string {
 	if m := magic(s); m != "" {
 		return m
 	}
-	lower := strings.ToLower(path)
 	for _, e := range programs {
 		if strings.HasSuffix(lower, e) {
 			return "program by its name (" + e + ")"
@@ -67,10 +66,10 @@ func all(s string, ok func(byte) bool) bool {
 	return len(s) > 0
 }
 
-// output names the kind of tool whose output a file looks like. Share is known to be administrative where admin is set.
-func output(path string, admin bool) (what string, weight float64) {
+// output names the kind of tool whose output a file looks like; lower is path in lower case, admin says that the share is
+// an administrative one.
+func output(path, lower string, admin bool) (what string, weight float64) {
 	base := baseName(path)
-	lower := strings.ToLower(path)
 	switch {
 	case strings.HasPrefix(base, "__output"):
 		if tail := strings.TrimPrefix(base[len("__output"):], "_"); tail == "" || len(tail) == 8 && all(tail, letter) {
@@ -95,9 +94,8 @@ func randomTemp(name string) bool {
 	return len(name) == 12 && strings.EqualFold(name[8:], ".tmp") && all(name[:8], letter)
 }
 
-// secret names the credentials that a file holds.
-func secret(path string, admin bool) string {
-	lower := strings.ToLower(path)
+// secret names the credentials that a file holds, by its path in lower case.
+func secret(lower string, admin bool) string {
 	base := baseName(lower)
 	switch {
 	case base == "ntds.dit":
@@ -108,7 +106,7 @@ func secret(path string, admin bool) string {
 		return "an image of the memory of LSASS"
 	case base == "hiberfil.sys":
 		return "an image of the host's memory (hiberfil.sys)"
-	case admin && strings.HasPrefix(lower, `system32\`) && randomTemp(path[len(`system32\`):]):
+	case admin && strings.HasPrefix(lower, `system32\`) && randomTemp(lower[len(`system32\`):]):
 		return `a saved registry hive (System32\ and eight letters .tmp)`
 	}
 	return ""
@@ -120,8 +118,11 @@ var preferences = []string{
 	`\printers\printers.xml`, `\drives\drives.xml`,
 }
 
-func preference(path string) bool {
-	lower := strings.ToLower(path)
+// preference says that a path in lower case is one of them.
+func preference(lower string) bool {
+	if !strings.HasSuffix(lower, ".xml") {
+		return false
+	}
 	for _, p := range preferences {
 		if strings.HasSuffix(lower, p) && strings.Contains(lower, `\preferences\`) {
 			return true

@@ -3,6 +3,7 @@ package smbexec
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"neuromast/detectors"
@@ -152,7 +153,7 @@ func (d *Detector) SMB(env detectors.Env, s *flows.SMB) {
 	switch s.Op {
 	case flows.SMBTree:
 		if share := shareName(b.String(s.Share)); administrative(share) {
-			d.note(env, s, adminTree, "administrative share opened", 2, example{path: windows.Printable(share)})
+			d.note(env, s, adminTree, "administrative share opened", 2, example{path: share})
 		}
 	case flows.SMBPipe:
 		name := b.String(s.Path)
@@ -161,7 +162,7 @@ func (d *Detector) SMB(env detectors.Env, s *flows.SMB) {
 			if k == suffixedPipe {
 				weight = 5
 			}
-			d.note(env, s, k, what, weight, example{path: windows.Printable(name)})
+			d.note(env, s, k, what, weight, example{path: name})
 		}
 	case flows.SMBWrite, flows.SMBOpen, flows.SMBRead:
 		d.file(env, s)
@@ -174,7 +175,7 @@ func (d *Detector) SMB(env detectors.Env, s *flows.SMB) {
 		if name == "pipe_by_absolute_path" && s.OK() {
 			v.nats = 9
 		}
-		d.note(env, s, violation, v.what, v.nats, example{path: windows.Printable(name)})
+		d.note(env, s, violation, v.what, v.nats, example{path: name})
 	}
 }
 
@@ -186,16 +187,16 @@ func (d *Detector) file(env detectors.Env, s *flows.SMB) {
 		return
 	}
 	share := shareName(b.String(s.Share))
-	admin := administrative(share)
-	e := example{path: windows.Printable(path), share: windows.Printable(share), bytes: s.Bytes}
-	if s.Op == flows.SMBOpen && preference(path) {
+	admin, lower := administrative(share), strings.ToLower(path)
+	e := example{path: path, share: share, bytes: s.Bytes}
+	if s.Op == flows.SMBOpen && preference(lower) {
 		d.sweep(env, s, path, e)
 	}
-	if what := secret(path, admin); what != "" {
+	if what := secret(lower, admin); what != "" {
 		d.note(env, s, secretFile, what, 6, e)
 		return
 	}
-	if what, weight := output(path, admin); what != "" {
+	if what, weight := output(path, lower, admin); what != "" {
 		d.note(env, s, outputFile, what, weight, e)
 		return
 	}
@@ -203,7 +204,7 @@ func (d *Detector) file(env detectors.Env, s *flows.SMB) {
 		return
 	}
 	if admin {
-		if e.is = program(s, path); e.is != "" {
+		if e.is = program(s, lower); e.is != "" {
 			d.note(env, s, adminWrite, "program or script written to an administrative share", 4, e)
 		}
 	} else if e.is = magic(s); e.is != "" && e.is != "archive (PK)" { // documents are such archives
@@ -213,7 +214,7 @@ func (d *Detector) file(env detectors.Env, s *flows.SMB) {
 
 // sweep counts the preference files that a client looks for.
 func (d *Detector) sweep(env detectors.Env, s *flows.SMB, path string, e example) {
-	h := d.hour(env.Now(), key(s.Conn, secrets))
+	h := d.hour(env, key(s.Conn, secrets))
 	id := stat.HashString(path)
 	if slices.Contains(h.swept, id) || len(h.swept) >= maxSwept {
 		return
@@ -252,6 +253,7 @@ func absent(s *flows.SMB) bool {
 
 // note enters a doing.
 func (d *Detector) note(env detectors.Env, s *flows.SMB, k kind, what string, weight float64, e example) {
+	e.path, e.share = windows.Printable(e.path), windows.Printable(e.share)
 	t := term{kind: k, what: what, weight: weight, count: 1, examples: []example{e}}
 	if k != violation {
 		t.days = d.habits.Note(env.Now(), &s.Conn, stat.Join(uint64(k), stat.HashString(what)))
@@ -269,7 +271,7 @@ func (d *Detector) note(env detectors.Env, s *flows.SMB, k kind, what string, we
 		}
 	}
 	hk := key(s.Conn, kindRules[k])
-	h := d.hour(env.Now(), hk)
+	h := d.hour(env, hk)
 	h.add(t)
 	h.prove(s.Conn, s.Ref)
 	if s.User.Len > 0 && len(h.users) < 4 {
@@ -280,12 +282,16 @@ func (d *Detector) note(env detectors.Env, s *flows.SMB, k kind, what string, we
 	d.decide(env, hk, h)
 }
 
-// hour returns the current hour of a key, begun anew where the last one is over.
-func (d *Detector) hour(now packet.Time, k hourKey) *hour {
+// hour returns the current hour of a key, begun anew where the last one is over: what it came to is said first.
+func (d *Detector) hour(env detectors.Env, k hourKey) *hour {
+	now := env.Now()
 	start := now - now%packet.Time(time.Hour)
 	h, isNew := d.hours.Use(k)
+	if !isNew && h.start != start && h.dirty {
+		d.say(env, k, h)
+	}
 	if isNew || h.start != start {
-		*h = hour{start: start, first: now}
+		*h = hour{start: start, first: now, waiting: h.waiting}
 	}
 	h.last = now
 	return h

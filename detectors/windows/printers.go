@@ -31,11 +31,11 @@ func (c *PrintClients) Learn(r *flows.RPC, b *flows.Batch) {
 		r.HasReturn && r.Return != 0 {
 		return
 	}
-	name := strings.TrimPrefix(ReadPrinter(b.Bytes(r.Stub)), `\\`)
-	if _, printer, ok := strings.Cut(name, `\`); ok && printer != "" && !strings.HasPrefix(printer, ",") {
+	name, remote := strings.CutPrefix(ReadPrinter(b.Bytes(r.Stub)), `\\`)
+	if _, printer, ok := strings.Cut(name, `\`); remote && ok && printer != "" && !strings.HasPrefix(printer, ",") { // not \\server\,XcvMonitor
 		c.table.Use(pairOf(&r.Conn))
 	}
 }
 
-// Has says that the caller of r opened a printer there.
-func (c *PrintClients) Has(r *flows.RPC) bool { return c.table.Get(pairOf(&r.Conn)) != nil }
+// Has says that the connection's client opened a printer of its server.
+func (c *PrintClients) Has(conn *flows.Conn) bool { return c.table.Get(pairOf(conn)) != nil }
