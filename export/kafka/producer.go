@@ -126,10 +126,6 @@ func (p *Producer) meet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
 	s, err := p.newSession(ctx)
-	for errors.Is(err, kafka.GroupLoadInProgress) && ctx.Err() == nil { // the broker has just started
-		time.Sleep(p.cfg.RetryEvery)
-		s, err = p.newSession(ctx)
-	}
 	if err != nil {
 		return err
 	}
@@ -151,14 +147,23 @@ func (p *Producer) meet(ctx context.Context) error {
 
 // newSession asks the cluster for a producer id. The error code of the answer is checked here: kafka-go leaves it.
 func (p *Producer) newSession(ctx context.Context) (session, error) {
-	r, err := p.client.InitProducerID(ctx, &kafka.InitProducerIDRequest{TransactionTimeoutMs: 60_000, ProducerID: -1, ProducerEpoch: -1})
-	if err == nil {
-		err = r.Error
+	for {
+		r, err := p.client.InitProducerID(ctx, &kafka.InitProducerIDRequest{TransactionTimeoutMs: 60_000, ProducerID: -1, ProducerEpoch: -1})
+		if err == nil {
+			err = r.Error
+		}
+		switch {
+		case err == nil:
+			return session{int64(r.Producer.ProducerID), int16(r.Producer.ProducerEpoch)}, nil
+		case !errors.Is(err, kafka.GroupLoadInProgress): // else the broker has just started and will answer soon
+			return session{}, explain(err, p.cfg, "")
+		}
+		select {
+		case <-time.After(p.cfg.RetryEvery):
+		case <-ctx.Done():
+			return session{}, explain(err, p.cfg, "")
+		}
 	}
-	if err != nil {
-		return session{}, explain(err, p.cfg, "")
-	}
-	return session{int64(r.Producer.ProducerID), int16(r.Producer.ProducerEpoch)}, nil
 }
 
 // recover queues what the spool holds, but for entries that a later one replaces.
