@@ -36,6 +36,8 @@ type try struct {
 	granted     uint32
 	zeros       uint32
 	set         uint32 // passwords set
+	setAt       packet.Time
+	setRef      flows.Ref
 	sealed      bool
 	asked       bool // a challenge waits for its authentication
 	isBurst     bool
@@ -67,7 +69,9 @@ func (d *Detector) secureChannel(env detectors.Env, r *flows.RPC) {
 		}
 	case opPasswordSet2:
 		if t.isBurst || t.zeros > 0 {
-			t.set++
+			if t.set++; t.set == 1 {
+				t.setAt, t.setRef = now, r.Ref
+			}
 		}
 	default:
 		if r.HasReturn && r.Return == 0 {
@@ -169,6 +173,7 @@ func (d *Detector) zerologonFinding(p pair, s *story, t *try) *detectors.Finding
 			left -= c.nats
 		}
 		add(passwordSet, "machine password set behind it (NetrServerPasswordSet2, op 30): the attack succeeded", t.set, left)
+		steps[len(steps)-1].at, steps[len(steps)-1].ref = t.setAt, t.setRef
 	}
 	if left := total; len(steps) > 0 { // twenty pairs weigh more than eight
 		for _, c := range steps {
