@@ -31,12 +31,16 @@ func (p *Producer) send(q *partition) {
 			q.failing, wait = false, p.cfg.RetryEvery
 			continue
 		case errors.Is(err, kafka.OutOfOrderSequenceNumber), errors.Is(err, kafka.UnknownProducerId), errors.Is(err, kafka.InvalidProducerEpoch):
+			p.log.Warn("the broker has forgotten this producer; what was in flight may be doubled", "topic", q.topic, "partition", q.partition)
 			if err = p.renew(q); err == nil {
 				continue
 			}
 		case errors.Is(err, kafka.MessageSizeTooLarge), errors.Is(err, kafka.InvalidMessage), errors.Is(err, kafka.InvalidRecord):
 			p.log.Error("Kafka refuses records for ever; they are lost", "topic", q.topic, "records", b.records, "error", explain(err, p.cfg, q.topic))
 			p.settle(q, b, func(s *Stats) *uint64 { return &s.Lost })
+			if err := p.renew(q); err != nil { // its sequence numbers will never come: those behind it need a new id
+				p.log.Warn("no new producer id yet", "topic", q.topic, "error", err)
+			}
 			continue
 		}
 		if time.Since(b.at) > p.age {
@@ -160,7 +164,7 @@ func (p *Producer) renew(q *partition) error {
 		}
 		b.id = id
 	}
-	p.log.Warn("the broker has forgotten this producer; what was in flight may be doubled", "topic", q.topic, "partition", q.partition)
+	p.log.Info("a partition has a new producer id", "topic", q.topic, "partition", q.partition)
 	return nil
 }
 
