@@ -267,5 +267,5 @@ func (s *session) label(k detectors.HostKey) string {
 	if a, ok := s.site.Asset(k.Addr); ok {
 		return a.Name
 	}
-	return s.analysis.names.Name(k.Segment, packet.Addr{}, k.Addr)
+	return s.analysis.names.Name(k.Segment, k.Addr)
 }
