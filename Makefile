@@ -23,6 +23,7 @@ demo: build      ## analyse a capture that the project makes itself and show the
 	$(BIN) replay $(OUT)/demo/intrusion.pcap
 
 test:            ## the tests
+	@test -n "$$NEUROMAST_KAFKA" || echo "not run here: the tests against a real Kafka (\`make test-kafka\`: Java 17, Maven, kcat)"
 	$(GO) test $(PACKAGES)
 
 check:           ## format, vet, tests with the race detector (needs a C compiler), generated references fresh

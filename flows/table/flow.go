@@ -60,7 +60,6 @@ const (
 	respRST
 	handshake // the originator acknowledged the SYN-ACK
 	respOther // the responder sent something else than SYN-ACK or RST
-	origOther
 )
 
 // state is Zeek's conn_state.

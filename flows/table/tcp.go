@@ -46,20 +46,15 @@ func (s *Shard) tcp(n uint32, f *flow, d flows.Dir, p *packet.Packet) {
 		f.note(d, 'h', onceSYNACK)
 		if d == flows.Resp {
 			f.events |= respSYNACK
-		} else {
-			f.events |= origOther
 		}
 	case !rst:
 		if d == flows.Resp {
 			f.events |= respOther
-		} else {
-			if f.events&(origSYN|respSYNACK|handshake) == origSYN|respSYNACK && ack {
-				f.events |= handshake
-				if f.synAt != 0 {
-					f.rtt = int64(s.now - f.synAt)
-				}
+		} else if f.events&(origSYN|respSYNACK|handshake) == origSYN|respSYNACK && ack {
+			f.events |= handshake
+			if f.synAt != 0 {
+				f.rtt = int64(s.now - f.synAt)
 			}
-			f.events |= origOther
 		}
 	}
 	if syn {

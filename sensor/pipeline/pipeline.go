@@ -165,6 +165,7 @@ func (p *Pipeline) Run(ctx context.Context) (*Totals, error) {
 	for _, w := range workers {
 		w.addTo(&p.totals)
 	}
+	p.totals.Lost[flows.LostParser] = p.totals.Proto.Refused
 	return &p.totals, nil
 }
 
