@@ -69,6 +69,7 @@ type step struct {
 	known  packet.Time // when it was last told of: it belongs to what happens within the window after
 	count  uint32
 	bytes  uint64
+	total  bool // a file's second fact, at its close: it brings the size, not another act
 	factor float64
 	note   string // denied, guessed, sealed
 	conn   flows.Conn
@@ -209,7 +210,9 @@ func (d *Detector) enter(at packet.Time, s *story, st step) {
 		if o.kind == st.kind && o.text == st.text && at.Sub(o.last) <= usual {
 			o.last, o.known, o.factor = at, max(o.known, at), max(o.factor, st.factor)
 			o.bytes = max(o.bytes, st.bytes)
-			o.count++
+			if !st.total {
+				o.count++
+			}
 			return
 		}
 	}

@@ -171,7 +171,7 @@ func file(s *flows.SMB, b *flows.Batch) (step, bool) {
 	case flows.SMBWrite:
 		head := s.Head[:min(int(s.HeadLen), len(s.Head))]
 		if admin && (len(head) >= 2 && head[0] == 'M' && head[1] == 'Z' || program(lower)) {
-			return step{kind: programWrite, text: "program written to " + windows.Printable(share+`\`+path), bytes: s.Bytes}, !s.Answered || s.Status == 0
+			return step{kind: programWrite, text: "program written to " + windows.Printable(share+`\`+path), bytes: s.Bytes, total: s.Final}, !s.Answered || s.Status == 0
 		}
 	case flows.SMBPipe:
 		if executionPipe(lower) {
@@ -182,9 +182,9 @@ func file(s *flows.SMB, b *flows.Batch) (step, bool) {
 		switch {
 		case !admin && !strings.HasPrefix(base, "__output"):
 		case strings.HasSuffix(base, ".tmp") && strings.HasPrefix(lower, `system32\`):
-			return step{kind: tempRead, text: "file " + windows.Printable(share+`\`+path) + " read", bytes: s.Bytes}, s.OK()
+			return step{kind: tempRead, text: "file " + windows.Printable(share+`\`+path) + " read", bytes: s.Bytes, total: s.Final}, s.OK()
 		case strings.HasPrefix(base, "__"), strings.HasSuffix(base, ".tmp") && strings.HasPrefix(lower, `temp\`):
-			return step{kind: outputRead, text: "output " + windows.Printable(share+`\`+path) + " read", bytes: s.Bytes}, s.OK()
+			return step{kind: outputRead, text: "output " + windows.Printable(share+`\`+path) + " read", bytes: s.Bytes, total: s.Final}, s.OK()
 		}
 	}
 	return step{}, false
