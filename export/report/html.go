@@ -140,7 +140,7 @@ func findingOf(f *detectors.Finding, sum *Summary, number int) findingView {
 	v.LookAlikes, v.Steps, v.Users = cleanAll(f.LookAlikes), cleanAll(f.NextSteps), cleanAll(f.Users)
 	for _, e := range f.Evidence {
 		v.Evidence = append(v.Evidence, evidenceView{
-			clean(e.Measure), figure(e.Value), clean(e.Unit), clean(e.Baseline), clean(e.Threshold), fmt.Sprintf("%+.1f", e.Nats),
+			clean(e.Measure), figure(e.Value), unit(&e), clean(e.Baseline), clean(e.Threshold), fmt.Sprintf("%+.1f", e.Nats),
 		})
 	}
 	for _, t := range f.Techniques {

@@ -124,13 +124,21 @@ func targetText(f *detectors.Finding, label func(detectors.HostKey) string) stri
 	return ""
 }
 
+// unit is what a number counts: one of it in the singular.
+func unit(e *detectors.Evidence) string {
+	if e.Value == 1 {
+		return strings.TrimSuffix(clean(e.Unit), "s")
+	}
+	return clean(e.Unit)
+}
+
 // evidenceText is one measured number beside what it is compared with.
 func evidenceText(e *detectors.Evidence) string {
 	var b strings.Builder
 	b.WriteString(clean(e.Measure))
 	fmt.Fprintf(&b, ": %s", figure(e.Value))
 	if e.Unit != "" {
-		b.WriteString(" " + clean(e.Unit))
+		b.WriteString(" " + unit(e))
 	}
 	var beside []string
 	if e.Baseline != "" {
