@@ -26,11 +26,12 @@ const (
 	LostShape                        // side records not kept because their bound was reached
 	LostCutPacket                    // packets that the capture cut short: payload is missing
 	LostLateItem                     // packets behind the watermark, taken at the watermark's time
+	LostCapture                      // packets that the kernel or the network card dropped
 	NumLossKinds
 )
 
 var lossNames = [NumLossKinds]string{
-	"stream_bytes", "stream_buffer_bytes", "evicted_flows", "unparsed_connections", "facts", "side_records", "cut_packets", "late_packets",
+	"stream_bytes", "stream_buffer_bytes", "evicted_flows", "unparsed_connections", "facts", "side_records", "cut_packets", "late_packets", "dropped_packets",
 }
 
 func (k LossKind) String() string { return lossNames[k] }
@@ -84,13 +85,14 @@ type Batch struct {
 
 	Records []Record
 	Sides   []Side
+	Tunnels []packet.Tunnel
 	DNS     []DNS
 	Answers []Answer
 	TLS     []TLS
 	SMB     []SMB
 	RPC     []RPC
 	Auth    []Auth
-	Order   []Item // every entry of the slices above (Sides and Answers belong to theirs); sorted by Sort
+	Order   []Item // every entry of the slices above (Sides, Tunnels and Answers belong to theirs); sorted by Sort
 	Arena   []byte
 	Lost    [NumLossKinds]uint64
 }
@@ -98,7 +100,7 @@ type Batch struct {
 // Reset empties b and keeps its memory.
 func (b *Batch) Reset() {
 	*b = Batch{
-		Records: b.Records[:0], Sides: b.Sides[:0], DNS: b.DNS[:0], Answers: b.Answers[:0], TLS: b.TLS[:0], SMB: b.SMB[:0],
+		Records: b.Records[:0], Sides: b.Sides[:0], Tunnels: b.Tunnels[:0], DNS: b.DNS[:0], Answers: b.Answers[:0], TLS: b.TLS[:0], SMB: b.SMB[:0],
 		RPC: b.RPC[:0], Auth: b.Auth[:0], Order: b.Order[:0], Arena: b.Arena[:0],
 	}
 }
@@ -169,6 +171,16 @@ func (o *Out) Record(r *Record) {
 	if o.add(&r.Meta, KindRecord, len(o.Batch.Records)) {
 		o.Batch.Records = append(o.Batch.Records, *r)
 	}
+}
+
+// PutTunnels stores the tunnels around a flow.
+func (o *Out) PutTunnels(t []packet.Tunnel) Span {
+	if len(t) == 0 {
+		return Span{}
+	}
+	b := o.Batch
+	b.Tunnels = append(b.Tunnels, t...)
+	return Span{Off: uint32(len(b.Tunnels) - len(t)), Len: uint32(len(t))}
 }
 
 // PutSide stores a side record and returns its index.

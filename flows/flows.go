@@ -164,6 +164,7 @@ type Record struct {
 	LastRef      Ref
 	Total, Delta [2]Counters // by Dir
 	RTT          int64       // ns from SYN to the originator's ACK of the SYN-ACK, by packet time; 0 unknown
+	Outer        Span        // of Batch.Tunnels: the tunnels around the first packet, outermost first
 	Side         int32       // index of Batch.Sides, or -1: flows of at most 16 packets have none
 	History      [MaxHistory]byte
 	HistoryLen   uint8

@@ -74,8 +74,9 @@ func newSession(ctx context.Context, o replayOptions, cfg config.Config, src cap
 		site:      s.site,
 	}
 	s.pipeline, err = pipeline.New(pipeline.Config{
-		Workers: o.workers, Seed: replaySeed, Table: cfg.Flows.Table, Proto: cfg.Flows.Parser,
-	}, src, s.analysis, s)
+		Workers: o.workers, Seed: replaySeed, Decoder: cfg.Packets.Decoder, Fragments: cfg.Packets.Fragments,
+		Table: cfg.Flows.Table, Proto: cfg.Flows.Parser,
+	}, []capture.Source{src}, s.analysis, s)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -223,8 +224,11 @@ func (s *session) show(stdout io.Writer, sum report.Summary) error {
 // summary gathers what the run amounts to.
 func (s *session) summary(t *pipeline.Totals, elapsed time.Duration) report.Summary {
 	sum := report.Summary{
-		Packets: report.Packets{Read: t.Packets, Decoded: t.Decoded, Anomalies: map[string]uint64{}},
-		Bytes:   t.Bytes, Flows: s.flows, OneSidedFlows: s.oneSide, DNS: s.dns, Rules: s.rules,
+		Packets: report.Packets{
+			Read: t.Packets, Decoded: t.Decoded, Duplicates: t.Duplicates, Reordered: t.Reordered, Joined: t.Fragments.Whole,
+			Anomalies: map[string]uint64{},
+		},
+		Bytes: t.Bytes, Flows: s.flows, OneSidedFlows: s.oneSide, DNS: s.dns, Rules: s.rules,
 		First: t.First, Last: t.Last, Findings: map[string]int{}, Elapsed: elapsed, Losses: map[string]uint64{},
 		Sensor: "Neuromast " + version, Label: s.label,
 	}
@@ -232,9 +236,6 @@ func (s *session) summary(t *pipeline.Totals, elapsed time.Duration) report.Summ
 		if n > 0 {
 			sum.Packets.Anomalies[packet.Anomaly(a).String()] = n
 		}
-	}
-	if t.Backwards > 0 {
-		sum.Packets.Anomalies["time_backwards"] = t.Backwards
 	}
 	for k, n := range t.Lost {
 		if n > 0 {

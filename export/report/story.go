@@ -73,11 +73,11 @@ func tell(fs []*detectors.Finding) story {
 	return s
 }
 
-// hostText names a host: its address, its VLAN where it is in one, and its label.
+// hostText names a host: its address, its network where that has a name, and its label.
 func hostText(h detectors.HostKey, label func(detectors.HostKey) string) string {
 	text := h.Addr.String()
 	if h.Segment != 0 {
-		text += " vlan " + segmentText(h.Segment)
+		text += " " + h.Segment.String()
 	}
 	if label != nil {
 		if name := clean(label(h)); name != "" {
@@ -85,14 +85,6 @@ func hostText(h detectors.HostKey, label func(detectors.HostKey) string) string 
 		}
 	}
 	return text
-}
-
-func segmentText(s packet.Segment) string {
-	outer, inner := s>>12, s&0xfff
-	if outer == 0 || inner == 0 {
-		return fmt.Sprint(outer | inner)
-	}
-	return fmt.Sprintf("%d.%d", outer, inner)
 }
 
 // targetText says whom a finding reaches; empty where it says nobody.
@@ -110,7 +102,7 @@ func targetText(f *detectors.Finding, label func(detectors.HostKey) string) stri
 		}
 		text := t.Addr.String()
 		if t.Segment != 0 {
-			text += " vlan " + segmentText(t.Segment)
+			text += " " + t.Segment.String()
 		}
 		if label != nil {
 			if name := clean(label(f.Target)); name != "" {

@@ -44,7 +44,9 @@ type Packets struct {
 	Read       uint64            `json:"read"`    // records that the inputs hold and the reader delivered
 	Decoded    uint64            `json:"decoded"` // down to a network protocol that the sensor reads
 	Anomalies  map[string]uint64 `json:"anomalies"`
-	Duplicates uint64            `json:"duplicates"`
+	Duplicates uint64            `json:"duplicates"`          // copies made by the mirror, counted in no flow
+	Reordered  uint64            `json:"reordered,omitempty"` // came late and were put where their time belongs
+	Joined     uint64            `json:"joined,omitempty"`    // IP packets put together from fragments
 }
 
 // Input is one capture.

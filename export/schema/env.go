@@ -146,23 +146,29 @@ func hasPorts(p packet.Proto) bool {
 	return p == packet.ProtoTCP || p == packet.ProtoUDP || p == packet.ProtoSCTP
 }
 
-// appendSegment appends what "network" tells of the segment: its configured name and its VLAN ids.
+// appendSegment appends what "network" tells of the segment: its configured name, else that of a virtual network, and
+// its VLAN ids.
 func (e *Env) appendSegment(b []byte, s packet.Segment) []byte {
-	if s == 0 {
-		return b
+	outer, inner := s.VLAN()
+	name, ok := e.segments[s]
+	if !ok && outer == 0 {
+		name = s.String()
 	}
-	if name, ok := e.segments[s]; ok {
+	if name != "" {
 		b = append(b, `,"name":`...)
 		b = appendString(b, name)
 	}
-	outer, inner := uint64(s>>12), uint64(s&0xfff)
-	if outer == 0 {
-		outer, inner = inner, 0
+	return appendVLAN(b, outer, inner)
+}
+
+// appendVLAN appends the VLAN ids of "network"; 0 is none.
+func appendVLAN(b []byte, outer, inner uint16) []byte {
+	if outer != 0 {
+		b = appendUint(b, `,"vlan":{"id":"`, uint64(outer))
+		b = append(b, `"}`...)
 	}
-	b = appendUint(b, `,"vlan":{"id":"`, outer)
-	b = append(b, `"}`...)
 	if inner != 0 {
-		b = appendUint(b, `,"inner":{"vlan":{"id":"`, inner)
+		b = appendUint(b, `,"inner":{"vlan":{"id":"`, uint64(inner))
 		b = append(b, `"}}`...)
 	}
 	return b

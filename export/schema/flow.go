@@ -41,6 +41,9 @@ func AppendFlow(b []byte, batch *flows.Batch, r *flows.Record, env *Env) []byte 
 	b = appendUint(b, `","bytes":`, orig.IPBytes+resp.IPBytes)
 	b = appendUint(b, `,"packets":`, orig.Packets+resp.Packets)
 	b = env.appendSegment(b, r.Segment)
+	if outer, _ := r.Segment.VLAN(); outer == 0 { // tags that don't make a network of their own
+		b = appendVLAN(b, r.VLAN[0], r.VLAN[1])
+	}
 	b = append(b, `},"related":{"ip":[`...)
 	b = appendAddr(b, r.Orig)
 	if r.Resp != r.Orig {
@@ -71,6 +74,9 @@ func AppendFlow(b []byte, batch *flows.Batch, r *flows.Record, env *Env) []byte 
 	if r.RTT > 0 {
 		b = appendUint(b, `,"rtt_ns":`, uint64(r.RTT))
 	}
+	if r.Outer.Len > 0 {
+		b = appendTunnels(b, batch.Tunnels[r.Outer.Off:r.Outer.Off+r.Outer.Len])
+	}
 	if r.Proto == packet.ProtoICMP || r.Proto == packet.ProtoICMPv6 {
 		b = appendUint(b, `,"icmp":{"type":`, uint64(r.OrigPort))
 		b = appendUint(b, `,"code":`, uint64(r.RespPort))
@@ -93,6 +99,29 @@ func AppendFlow(b []byte, batch *flows.Batch, r *flows.Record, env *Env) []byte 
 	b = append(b, `,"last":`...)
 	b = env.appendRef(b, r.LastRef)
 	return append(b, '}', '}')
+}
+
+// appendTunnels appends the layers around a flow, outermost first.
+func appendTunnels(b []byte, tunnels []packet.Tunnel) []byte {
+	sep := `,"tunnels":[{"type":"`
+	for i := range tunnels {
+		t := &tunnels[i]
+		b = append(b, sep...)
+		b = append(b, t.Kind.String()...)
+		b = appendUint(b, `","id":"`, uint64(t.ID))
+		b = append(b, '"')
+		if t.Src != (packet.Addr{}) {
+			b = append(b, `,"source":{"ip":`...)
+			b = appendAddr(b, t.Src)
+			b = append(b, `},"destination":{"ip":`...)
+			b = appendAddr(b, t.Dst)
+			b = append(b, '}')
+		}
+		b = appendVLAN(b, t.VLAN[0], t.VLAN[1])
+		b = append(b, '}')
+		sep = `,{"type":"`
+	}
+	return append(b, ']')
 }
 
 // flowType returns the elements of event.type: ECS allows connection, start, end, info and denied for network events.

@@ -15,6 +15,10 @@ func (s *Shard) Add(p *packet.Packet, k *Keyed) {
 		s.out.Batch.Lost[flows.LostLateItem]++
 	}
 	s.out.Now = s.now
+	if s.repeated(p, k) {
+		s.stats.Duplicates++
+		return
+	}
 	if p.Anomalies.Has(packet.SnapLenCut) {
 		s.out.Batch.Lost[flows.LostCutPacket]++
 	}
@@ -36,7 +40,7 @@ func (s *Shard) Add(p *packet.Packet, k *Keyed) {
 	}
 	f.last, f.lastFrame, f.lastInput = s.now, p.Number, p.Input
 	c := &f.n[d]
-	c.Packets++
+	c.Packets += uint64(p.Frames)
 	c.IPBytes += uint64(p.IPLen)
 	if f.mac[d] == (packet.MAC{}) {
 		f.mac[d] = p.SrcMAC
@@ -45,7 +49,7 @@ func (s *Shard) Add(p *packet.Packet, k *Keyed) {
 	case p.Proto == packet.ProtoTCP && p.Fragment != packet.LaterFragment:
 		s.tcp(n, f, d, p)
 	default:
-		if f.n[d].Packets == 1 && p.PayloadLen > 0 {
+		if p.PayloadLen > 0 && f.once[d]&onceData == 0 && f.n[d].Packets == uint64(p.Frames) {
 			f.note(d, 'd', onceData)
 		}
 		c.PayloadBytes += uint64(p.PayloadLen)
@@ -63,6 +67,9 @@ func (s *Shard) begin(n uint32, f *flow, p *packet.Packet, k *Keyed) {
 	f.first, f.last, f.reported = s.now, s.now, s.now
 	f.firstFrame, f.firstInput = p.Number, p.Input
 	f.vlan, f.vlans = p.VLAN, p.NumVLAN
+	if p.Tunnels > 0 {
+		f.outer = s.outers.enter(p)
+	}
 	f.origIsHi = k.Swapped
 	attempt := false
 	if p.Proto == packet.ProtoTCP {

@@ -87,6 +87,7 @@ func (s *Shard) record(f *flow, at packet.Time, final, evicted bool) {
 		OrigMAC: f.mac[flows.Orig], RespMAC: f.mac[flows.Resp],
 	}
 	r.Ref = r.LastRef
+	r.Outer = s.out.PutTunnels(s.outers.of(f.outer))
 	if sh := s.shapeFor(f, final); sh != nil {
 		for d := range r.Delta {
 			r.Delta[d] = since(&f.n[d], &sh.reported[d])

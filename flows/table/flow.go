@@ -23,6 +23,7 @@ type flow struct {
 	shape       uint32    // number of its side record, 0 none
 	conn        uint32    // number of its connection for parsers, 0 none
 	report      uint32
+	outer       uint32 // number of the tunnels around its first packet, 0 none
 	slot        uint16 // of the wheel
 	events      events
 	vlan        [2]uint16

@@ -16,11 +16,11 @@ type Keyed struct {
 	Swapped bool   // the packet goes from Hi to Lo
 }
 
-// KeyOf names the conversation that p belongs to. It says false where p carries no IP packet. Later fragments and
+// KeyOf fills k with the conversation that p belongs to. It says false where p carries no IP packet. Later fragments and
 // packets whose transport header can't be read have ports 0. ICMP is keyed by its types (see icmpPorts).
-func KeyOf(p *packet.Packet) (k Keyed, ok bool) {
+func KeyOf(p *packet.Packet, k *Keyed) bool {
 	if p.Net != packet.NetIPv4 && p.Net != packet.NetIPv6 {
-		return k, false
+		return false
 	}
 	sport, dport := p.SrcPort, p.DstPort
 	if p.Proto == packet.ProtoICMP || p.Proto == packet.ProtoICMPv6 {
@@ -29,12 +29,13 @@ func KeyOf(p *packet.Packet) (k Keyed, ok bool) {
 	c := bytes.Compare(p.Src[:], p.Dst[:])
 	if c < 0 || c == 0 && sport <= dport {
 		k.Key = flows.Key{Lo: p.Src, Hi: p.Dst, LoPort: sport, HiPort: dport, Segment: p.Segment, Proto: p.Proto}
+		k.Swapped = false
 	} else {
 		k.Key = flows.Key{Lo: p.Dst, Hi: p.Src, LoPort: dport, HiPort: sport, Segment: p.Segment, Proto: p.Proto}
 		k.Swapped = true
 	}
 	k.Hash = hash(&k.Key, 0)
-	return k, true
+	return true
 }
 
 // ShardOf is the shard that owns a conversation, from the fixed hash of its key.

@@ -196,16 +196,19 @@ func (s *Shard) datagram(f *flow, d flows.Dir, p *packet.Packet) {
 	}
 }
 
+// quoter reads what ICMP errors quote: the packet that was sent, and no deeper.
+var quoter packet.Decoder
+
 // QuotedBy returns the key of the conversation that an ICMP error says can't be delivered (RFC 792 type 3, RFC 4443 type
 // 1), and false for every other packet. Its shard is told by Unreachable.
 func QuotedBy(p *packet.Packet) (k Keyed, ok bool) {
 	if p.Proto == packet.ProtoICMP && p.ICMPType == 3 || p.Proto == packet.ProtoICMPv6 && p.ICMPType == 1 {
 		var q packet.Packet
-		q.Decode(&packet.Frame{Data: p.Payload, WireLen: uint32(len(p.Payload)), Link: packet.LinkRaw})
+		quoter.Decode(&q, &packet.Frame{Data: p.Payload, WireLen: uint32(len(p.Payload)), Link: packet.LinkRaw})
 		q.Segment = p.Segment
-		return KeyOf(&q)
+		ok = KeyOf(&q, &k)
 	}
-	return k, false
+	return k, ok
 }
 
 // Unreachable marks a flow that an ICMP error quoted.

@@ -15,16 +15,18 @@ import (
 
 // Stats counts what a shard did.
 type Stats struct {
-	Flows   uint64 // begun
-	Evicted uint64 // ended by the budget
-	Live    uint64
-	Bytes   uint64 // memory of the table
+	Flows      uint64 // begun
+	Evicted    uint64 // ended by the budget
+	Duplicates uint64 // packets that a mirror copied twice: not counted in any flow
+	Live       uint64
+	Bytes      uint64 // memory of the table
 }
 
 // Add adds s to t.
 func (t *Stats) Add(s Stats) {
 	t.Flows += s.Flows
 	t.Evicted += s.Evicted
+	t.Duplicates += s.Duplicates
 	t.Live += s.Live
 	t.Bytes += s.Bytes
 }
@@ -50,6 +52,8 @@ type Shard struct {
 	spare  []uint32    // free numbers of shapes
 	conns  []connection
 	idle   []uint32
+	outers outers
+	seen   []seen // packets of the last moments, to tell copies
 	stats  Stats
 }
 
@@ -67,6 +71,7 @@ func New(shard uint8, cfg Config, seed uint64, protos stream.Protocols) *Shard {
 	return &Shard{
 		cfg: cfg, seed: seed, max: max(cfg.MaxFlows/flows.NumShards, 1), out: flows.Out{Shard: shard}, protos: protos,
 		index: make([]uint64, 64), shapes: make([]shape, 1), conns: make([]connection, 1),
+		seen: make([]seen, seenPackets),
 	}
 }
 
@@ -77,7 +82,7 @@ func (s *Shard) Out() *flows.Out { return &s.out }
 func (s *Shard) Stats() Stats {
 	st := s.stats
 	st.Live = uint64(s.used)
-	st.Bytes = uint64(len(s.chunks))*chunkFlows*flowBytes + uint64(len(s.index))*8 + uint64(len(s.shapes))*shapeBytes
+	st.Bytes = uint64(len(s.chunks))*chunkFlows*flowBytes + uint64(len(s.index))*8 + uint64(len(s.shapes))*shapeBytes + s.outers.bytes()
 	return st
 }
 
@@ -164,6 +169,7 @@ func (s *Shard) remove(n uint32) {
 	if f.shape != 0 {
 		s.spare = append(s.spare, f.shape)
 	}
+	s.outers.leave(f.outer)
 	*f = flow{next: s.free}
 	s.free = n
 	s.used--

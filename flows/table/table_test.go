@@ -35,12 +35,12 @@ func newWire(cfg Config, seed uint64) *wire {
 
 func (w *wire) put(p packet.Packet) {
 	w.frame++
-	p.At, p.Number, p.Net = w.now, w.frame, packet.NetIPv4
+	p.At, p.Number, p.Net, p.Frames, p.IPID = w.now, w.frame, packet.NetIPv4, 1, uint16(w.frame)
 	if p.IPLen == 0 {
 		p.IPLen = 40 + p.PayloadLen
 	}
-	k, ok := KeyOf(&p)
-	if !ok {
+	var k Keyed
+	if !KeyOf(&p, &k) {
 		panic("no key")
 	}
 	w.Add(&p, &k)
@@ -335,7 +335,7 @@ func BenchmarkAdd(b *testing.B) {
 			for i := range packets {
 				packets[i] = packet.Packet{Net: packet.NetIPv4, Proto: packet.ProtoTCP, Dst: bob, SrcPort: 1024, DstPort: 445,
 					Flags: packet.ACK, Src: packet.AddrFrom4([]byte{11, byte(i >> 16), byte(i >> 8), byte(i)}), At: start}
-				keys[i], _ = KeyOf(&packets[i])
+				KeyOf(&packets[i], &keys[i])
 			}
 			b.ReportAllocs()
 			b.ResetTimer()

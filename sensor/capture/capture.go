@@ -30,11 +30,27 @@ const (
 type Batch struct {
 	Buf    []byte
 	Frames []packet.Frame
+
+	// What a live source says besides, also in a batch without frames.
+	Clock   packet.Time // frames that follow are not earlier than this; 0 says nothing
+	Down    bool        // the source is down: nobody should wait for it until it delivers again
+	Drops   uint64      // frames that the kernel or the network card dropped since the batch before
+	Fill    float64     // how full the source's own buffer is, 0 to 1
+	release func()
+}
+
+// Release says that nothing points into the batch any more: a live source gives the memory back to the kernel.
+func (b *Batch) Release() {
+	if b.release != nil {
+		b.release()
+		b.release = nil
+	}
 }
 
 // Source delivers frames in order.
 type Source interface {
-	// ReadBatch overwrites b with the next frames, at least one. io.EOF says that the input is over; frames and an error
+	// ReadBatch overwrites b with the next frames: at least one from files, while a live source may say only its clock.
+	// io.EOF says that the input is over; frames and an error
 	// never come together. An error means that the source can not go on; a damaged file is not an error but is said in Inputs.
 	ReadBatch(b *Batch) error
 	// Inputs describes what was read so far; indices are those of packet.Frame.Input.

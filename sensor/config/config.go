@@ -18,6 +18,8 @@ import (
 	"neuromast/flows/enrich"
 	"neuromast/flows/proto"
 	"neuromast/flows/table"
+	"neuromast/sensor/fragment"
+	"neuromast/sensor/packet"
 )
 
 // Config is the whole tree.
@@ -25,6 +27,7 @@ type Config struct {
 	Networks  enrich.Networks `yaml:"networks"`  // which addresses are ours
 	Assets    []enrich.Asset  `yaml:"assets"`    // named hosts: name, addresses, role, critical
 	Memory    Memory          `yaml:"memory"`    // how much of it state may take
+	Packets   Packets         `yaml:"packets"`   // how frames are read
 	Flows     Flows           `yaml:"flows"`     // the flow table and the parsers
 	Detectors catalog.Config  `yaml:"detectors"` // one section per rule, named by its id
 	Export    Export          `yaml:"export"`    // where records go besides files
@@ -39,6 +42,16 @@ type Sensor struct {
 // Memory bounds state.
 type Memory struct {
 	Budget Size `yaml:"budget"` // bytes, or with KiB, MiB, GiB: half is the flow table's; what it can't hold is evicted, counted
+}
+
+// Packets configures the decoder.
+type Packets struct {
+	Decoder   packet.Decoder  `yaml:"decoder"`   // tunnels, and what makes networks different ones
+	Fragments fragment.Config `yaml:"fragments"` // putting IP packets together
+}
+
+func (p Packets) validate() error {
+	return errors.Join(prefix("packets.decoder", p.Decoder.Validate()), prefix("packets.fragments", p.Fragments.Validate()))
 }
 
 // flowShare is the flow table's share of the budget: parsers, batches and detectors, which have bounds of their own, take
@@ -62,6 +75,7 @@ func Default() Config {
 	return Config{
 		Networks:  enrich.DefaultNetworks(),
 		Memory:    Memory{Budget: 512 << 20},
+		Packets:   Packets{Decoder: packet.Default(), Fragments: fragment.Default()},
 		Flows:     Flows{Table: table.Default(), Parser: proto.Default()},
 		Detectors: catalog.Default(),
 		Export:    Export{Kafka: kafka.Default(), Spool: spool.Default()},
@@ -73,6 +87,7 @@ func Default() Config {
 func (c *Config) Validate() error {
 	return errors.Join(
 		prefix("", enrich.Validate(c.Networks, c.Assets)),
+		c.Packets.validate(),
 		prefix("flows.table", c.Flows.Table.Validate()),
 		prefix("flows.parser", c.Flows.Parser.Validate()),
 		prefix("", c.Detectors.Validate()),

@@ -32,10 +32,11 @@ func BenchmarkDecode(b *testing.B) {
 				frames[i] = Frame{Data: f, WireLen: uint32(len(f)), Link: LinkEthernet}
 			}
 			var p Packet
+			d := Default()
 			b.ReportAllocs()
 			for b.Loop() {
 				for i := range frames {
-					p.Decode(&frames[i])
+					d.Decode(&p, &frames[i])
 				}
 			}
 			n := float64(b.N * len(frames))

@@ -1,5 +1,7 @@
 package packet
 
+import "fmt"
+
 // layer is what lies ahead of the decoder; it stands in the decode loop as the state of a machine.
 type layer uint8
 
@@ -37,6 +39,12 @@ const (
 	layerVXLAN
 	layerGENEVE
 	layerGTP
+	layerTeredo
+	layerTZSP
+	layerL2TP
+	layerNSH
+	layerRadiotap
+	layerWLAN
 	layerPayload // an IP protocol that the decoder doesn't read
 	layerOther   // a link-layer protocol that the decoder names but doesn't read
 	layerUnknown // an EtherType that the decoder doesn't know
@@ -58,23 +66,62 @@ func (r rest) skip(n int) rest { return rest{r.b[n:], r.want - n} }
 // there can be is kept, since the header counts where the wire length was set from the capture.
 func (r rest) limit(n int) rest { return rest{r.b[:min(n, len(r.b))], n} }
 
+// Decoder is how frames are read.
+type Decoder struct {
+	MaxTunnels uint8    `yaml:"max_tunnels"` // how many tunnels within each other are opened
+	Separate   Separate `yaml:"separate"`    // what tells networks of equal addresses apart: vlan, vni, both or none; a mirror that tags the two directions of a conversation differently wants vni
+}
+
+// Default returns the decoder that holds where nothing else is said. Mirrors of overlay networks reach a depth of three.
+func Default() Decoder { return Decoder{MaxTunnels: 8, Separate: ByVLAN | ByVNI} }
+
+// Validate names every wrong value.
+func (d Decoder) Validate() error {
+	if d.MaxTunnels > 32 {
+		return fmt.Errorf("max_tunnels: %d is more than 32", d.MaxTunnels)
+	}
+	return nil
+}
+
 // Decode overwrites p with the frame. It does not allocate; p.Payload aliases f.Data.
 //
 // Lengths are those of the IP headers, so that padding of short Ethernet frames is not payload. ICMP and ICMPv6 payload
 // starts behind the message's first 8 bytes: for errors it is the quoted packet. ICMPID is set for echo, timestamp,
 // information and mask messages. A priority tag (VLAN id 0) is no VLAN; of more than two tags the outer two are kept.
-// The segment of one tag is its id.
 //
-// Of a tunnelled packet p is the innermost that can be decoded, and p.Tunnels says how deep it lies; its VLAN tags are
-// the inner frame's where that has any, else the outer frame's. A tunnel that can't be opened leaves the outer packet.
-func (p *Packet) Decode(f *Frame) {
+// Of a tunnelled packet p is the innermost that can be decoded; p.Outer says through which tunnels it came. Its VLAN tags
+// are the inner frame's where that has any, else the outer frame's, but not through a tunnel that names a network of its
+// own. A tunnel that can't be opened leaves the outer packet.
+func (d Decoder) Decode(p *Packet, f *Frame) {
 	*p = Packet{}
-	p.At, p.Number, p.Input, p.WireLen, p.Proto = f.At, f.Number, f.Input, f.WireLen, ProtoNone
-	p.walk(linkLayer(f.Link), rest{f.Data, max(int(f.WireLen), len(f.Data))})
+	p.At, p.Number, p.Input, p.WireLen, p.Proto, p.Frames = f.At, f.Number, f.Input, f.WireLen, ProtoNone, 1
+	d.walk(p, linkLayer(f.Link), rest{f.Data, max(int(f.WireLen), len(f.Data))})
+	if p.NumVLAN|p.Tunnels != 0 {
+		p.Segment = d.Separate.segment(p)
+	}
+}
+
+// Whole makes p, which is a fragment, the packet that was put together from frames of them: data is what the fragments
+// carry, of want bytes, and ipLen the length of all fragments' IP packets.
+func (d Decoder) Whole(p *Packet, data []byte, want int, ipLen uint32, frames uint16) {
+	f := *p
+	*p = Packet{
+		At: f.At, Number: f.Number, Input: f.Input, WireLen: f.WireLen, Anomalies: f.Anomalies, Net: f.Net, Proto: f.Frag.Proto,
+		TTL: f.TTL, VLAN: f.VLAN, NumVLAN: f.NumVLAN, Tunnels: f.Tunnels, Frames: frames, IPID: f.IPID, Src: f.Src, Dst: f.Dst,
+		IPLen: ipLen, SrcMAC: f.SrcMAC, DstMAC: f.DstMAC, Outer: f.Outer,
+	}
+	l := protoLayers[p.Proto]
+	if l == layerExtension && p.Proto != ProtoAH && p.Net == NetIPv4 {
+		l = layerPayload
+	}
+	d.walk(p, l, rest{data, want})
+	if p.NumVLAN|p.Tunnels != 0 {
+		p.Segment = d.Separate.segment(p)
+	}
 }
 
 // walk decodes layer by layer. It ends because every layer consumes bytes or ends.
-func (p *Packet) walk(l layer, r rest) {
+func (d Decoder) walk(p *Packet, l layer, r rest) {
 	for {
 		switch l {
 		case layerEnd:
@@ -125,9 +172,16 @@ func (p *Packet) walk(l layer, r rest) {
 			l, r = p.wrapped(l, r)
 		case layerFDDI:
 			l, r = p.fddi(r)
-		case layerIPv4Tunnel, layerIPv6Tunnel, layerMPLSTunnel, layerGRE, layerVXLAN, layerGENEVE, layerGTP:
-			p.tunnel(l, r)
+		case layerIPv4Tunnel, layerIPv6Tunnel, layerMPLSTunnel, layerGRE, layerVXLAN, layerGENEVE, layerGTP, layerTeredo,
+			layerTZSP, layerL2TP:
+			d.tunnel(p, l, r)
 			return
+		case layerNSH:
+			l, r = p.nsh(r)
+		case layerRadiotap:
+			l, r = p.radiotap(r)
+		case layerWLAN:
+			l, r = p.wlan(r)
 		case layerPayload:
 			p.payload(r)
 			return

@@ -30,6 +30,10 @@ func linkLayer(l LinkType) layer {
 		return layerFDDI
 	case LinkNFLOG:
 		return layerNFLOG
+	case LinkWLAN:
+		return layerWLAN
+	case LinkWLANRadio:
+		return layerRadiotap
 	}
 	return layerNoLink
 }
@@ -62,8 +66,8 @@ func etherLayer(t uint16) layer {
 		return layerETag
 	case 0x8926:
 		return layerVNTag
-	case 0x894f: // NSH
-		return layerTunnel
+	case 0x894f:
+		return layerNSH
 	case 0x0842, // Wake-on-LAN
 		0x22ea, 0x22f0, 0x22f3, // SRP, AVTP, TRILL
 		0x6000, 0x6001, 0x6002, 0x6003, 0x6004, 0x6005, 0x6006, 0x6007, // DEC
@@ -134,9 +138,6 @@ func (p *Packet) tags(r rest) (layer, rest) {
 		l, next := typeOrLength(t, r)
 		if l == layerTag {
 			continue
-		}
-		if p.Segment = Segment(p.VLAN[0]); p.NumVLAN == 2 {
-			p.Segment = p.Segment<<12 | Segment(p.VLAN[1])
 		}
 		return l, next
 	}

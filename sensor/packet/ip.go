@@ -57,6 +57,7 @@ func (p *Packet) ipv4(r rest) (layer, rest) {
 		return p.bad(BadIPTotalLen, r)
 	}
 	p.Net, p.TTL, p.Proto = NetIPv4, b[8], Proto(b[9])
+	p.IPID = binary.BigEndian.Uint16(b[4:])
 	p.Src.set4(b[12:16])
 	p.Dst.set4(b[16:20])
 	p.IPLen = uint32(min(total, 1<<32-1))
@@ -66,7 +67,7 @@ func (p *Packet) ipv4(r rest) (layer, rest) {
 	}
 	r = r.limit(total).skip(header)
 	if part := binary.BigEndian.Uint16(b[6:]); part&0x3fff != 0 { // more fragments, or an offset
-		if later := p.fragment(int(part&0x1fff)*8, part&0x2000 != 0, r.want); later {
+		if later := p.fragment(uint32(p.IPID), part<<3, part&0x2000 != 0, r); later {
 			return layerPayload, r
 		}
 	}
@@ -88,23 +89,29 @@ func (a *Addr) set4(b []byte) {
 // measure compares the length that an IP header gives with what is there.
 func (p *Packet) measure(total int, r rest) {
 	if total > len(r.b) {
+		cut := r.want > len(r.b)
 		if total > r.want {
-			p.Anomalies.Add(BadIPTotalLen)
+			if p.Tunnels > 0 && p.innermost().Kind.mirrors() { // mirrors cut packets to fit
+				cut = true
+			} else {
+				p.Anomalies.Add(BadIPTotalLen)
+			}
 		}
-		if r.want > len(r.b) {
+		if cut {
 			p.Anomalies.Add(SnapLenCut)
 		}
 	}
 }
 
-// fragment notes a fragment with n bytes at an offset and says whether it is a later one.
-func (p *Packet) fragment(offset int, more bool, n int) (later bool) {
+// fragment notes a fragment that carries r, and says whether it is a later one.
+func (p *Packet) fragment(id uint32, offset uint16, more bool, r rest) (later bool) {
 	if offset == 0 && !more { // atomic fragment (RFC 6946): a whole packet
 		return false
 	}
 	p.Anomalies.Add(IPFragment)
-	if offset+n > 65535 {
-		p.Anomalies.Add(FragmentOverlap)
+	p.Frag = Part{ID: id, Offset: offset, More: more, Proto: p.Proto, Len: uint32(min(r.want, 1<<32-1)), Data: r.b}
+	if int(offset)+r.want > 65535 {
+		p.Anomalies.Add(FragmentBeyond)
 	}
 	if offset == 0 {
 		p.Fragment = FirstFragment
@@ -192,8 +199,8 @@ func (p *Packet) extensions(r rest) (layer, rest) {
 		p.Proto = Proto(head[0])
 		r = r.skip(n)
 		if this == protoFragment {
-			part := int(binary.BigEndian.Uint16(head[2:]))
-			if later := p.fragment(part&^7, part&1 != 0, r.want); later {
+			part := binary.BigEndian.Uint16(head[2:])
+			if later := p.fragment(binary.BigEndian.Uint32(head[4:]), part&^7, part&1 != 0, r); later {
 				return layerPayload, r
 			}
 		}

@@ -14,8 +14,10 @@ const (
 	LinkPPPSerial LinkType = 50  // PPP in HDLC framing
 	LinkPPPoE     LinkType = 51  // PPPoE session
 	LinkRaw       LinkType = 101 // raw IPv4 or IPv6
+	LinkWLAN      LinkType = 105 // IEEE 802.11
 	LinkLoop      LinkType = 108 // OpenBSD loopback, network byte order
 	LinkSLL       LinkType = 113 // Linux cooked v1
+	LinkWLANRadio LinkType = 127 // IEEE 802.11 behind a radiotap header
 	LinkIPv4      LinkType = 228
 	LinkIPv6      LinkType = 229
 	LinkNFLOG     LinkType = 239

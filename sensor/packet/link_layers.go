@@ -64,6 +64,7 @@ func (p *Packet) pppoe(r rest) (layer, rest) {
 		return layerOther, r
 	}
 	n := int(binary.BigEndian.Uint16(r.b[4:]))
+	p.enter(TunnelPPPoE, uint32(binary.BigEndian.Uint16(r.b[2:])))
 	r = r.skip(6)
 	if n < r.want { // Ethernet padding follows
 		r = r.limit(n)

@@ -2,6 +2,16 @@ package packet
 
 import "testing"
 
+func onAir(p Packet) Packet {
+	p.SrcMAC, p.DstMAC = macA, macB
+	return p
+}
+
+func inTunnel(p Packet) Packet {
+	p.Tunnels = 1
+	return p
+}
+
 func TestLinks(t *testing.T) {
 	v4, v6 := ip4(ProtoTCP, tcp(ACK, "hi")), ip6(ProtoTCP, tcp(ACK, "hi"))
 	bare := func(more func(*Packet)) func(Net) Packet { // what the inner packets give, without the link's own
@@ -46,7 +56,7 @@ func TestLinks(t *testing.T) {
 		{"priority tag outside", e, eth(0x8100, tag(0xe000, 0x8100, tag(6, 0x0800, v4))), x(6, 6)(NetIPv4)},
 		{"tagged snap", e, eth(0x8100, tag(7, len(v4)+8, cat(snap, v4, []byte("pad")))), x(7, 7)(NetIPv4)},
 		{"five tags", e, eth(0x8100, tag(1, 0x8100, tag(2, 0x8100, tag(3, 0x8100, tag(4, 0x8100, tag(5, 0x0800, v4)))))), base(NetNone, ProtoNone, func(p *Packet) {
-			p.VLAN, p.NumVLAN, p.Anomalies = [2]uint16{1, 2}, 2, anomalies(TooManyTags)
+			p.VLAN, p.NumVLAN, p.Segment, p.Anomalies = [2]uint16{1, 2}, 2, 1<<12|2, anomalies(TooManyTags)
 		})},
 		{"cut tag", e, eth(0x8100, unhex("0005 08")), onWire(NetNone, TruncatedFrame)},
 		{"cut ethernet", e, unhex("0102"), nothing(NetNone, TruncatedFrame)},
@@ -68,6 +78,15 @@ func TestLinks(t *testing.T) {
 		{"ipv4 link with ipv6", LinkIPv4, v6, nothing(NetNone, BadIPVersion)},
 		{"ipv6 link", LinkIPv6, v6, plain(NetIPv6)},
 		{"ipv6 link with ipv4", LinkIPv6, v4, nothing(NetNone, BadIPVersion)},
+		{"802.11, from an access point", LinkWLAN, cat(unhex("0802 0000 02000000000b 020000000001 02000000000a 0000  aaaa03000000 0800"), v4), onAir(plain(NetIPv4))},
+		{"802.11, to an access point, with quality of service and radiotap", LinkWLANRadio, cat(unhex("0000 0800 00000000  8801 0000 020000000001 02000000000a 02000000000b 0000 0000  aaaa03000000 0800"), v4, unhex("01020304")), onAir(plain(NetIPv4))},
+		{"802.11 between access points", LinkWLAN, cat(unhex("0803 0000 020000000001 020000000002 02000000000b 0000 02000000000a  aaaa03000000 0800"), v4), onAir(plain(NetIPv4))},
+		{"802.11, encrypted", LinkWLAN, cat(unhex("0842 0000 02000000000b 020000000001 02000000000a 0000"), v4), onAir(nothing(NetOther, EncryptedWLAN))},
+		{"802.11 beacon", LinkWLAN, unhex("8000 0000 ffffffffffff 020000000001 020000000001 0000"), nothing(NetOther)},
+		{"802.11 without data", LinkWLAN, unhex("4801 0000 020000000001 02000000000a 02000000000b 0000"), nothing(NetOther)},
+		{"802.11, aggregated", LinkWLAN, cat(unhex("8801 0000 020000000001 02000000000a 02000000000b 0000 8000"), v4), onAir(nothing(NetOther))},
+		{"802.11, cut", LinkWLAN, unhex("0802 0000 02000000000b"), nothing(NetNone, TruncatedFrame)},
+		{"radiotap, cut", LinkWLANRadio, unhex("0000 2000 00000000"), nothing(NetNone, TruncatedFrame)},
 		{"null little-endian", LinkNull, cat(unhex("02000000"), v4), plain(NetIPv4)},
 		{"null big-endian", LinkNull, cat(unhex("00000002"), v4), plain(NetIPv4)},
 		{"null, ipv6 of netbsd", LinkNull, cat(unhex("18000000"), v6), plain(NetIPv6)},
@@ -79,7 +98,7 @@ func TestLinks(t *testing.T) {
 		{"ppp in hdlc", LinkPPP, cat(unhex("ff03 0021"), v4), plain(NetIPv4)},
 		{"ppp, short protocol", LinkPPPSerial, cat(unhex("57"), v6), plain(NetIPv6)},
 		{"ppp control", LinkPPP, unhex("c021 01"), nothing(NetOther)},
-		{"pppoe link", LinkPPPoE, cat(unhex("11000001"), be16(len(v4)+2), unhex("0021"), v4, []byte("pad")), plain(NetIPv4)},
+		{"pppoe link", LinkPPPoE, cat(unhex("11000001"), be16(len(v4)+2), unhex("0021"), v4, []byte("pad")), inTunnel(plain(NetIPv4))},
 		{"cooked", LinkSLL, cat(unhex("0000 0001 0006 02000000000a 0000 86dd"), v6), from(NetIPv6)},
 		{"cooked, no address", LinkSLL, cat(unhex("0004 0304 0000 ffffffffffff 0000 0800"), v4), plain(NetIPv4)},
 		{"cooked with a tag", LinkSLL, cat(unhex("0000 0001 0000 000000000000 0000 8100 0005 0800"), v4), bare(func(p *Packet) {

@@ -48,10 +48,6 @@ func (m MAC) AppendTo(b []byte) []byte {
 
 func (m MAC) String() string { return string(m.AppendTo(nil)) }
 
-// Segment names the network that an address belongs to, so that equal addresses in two VLANs stay two hosts:
-// outer VLAN id << 12 | inner VLAN id, and 0 where the frame carried no tag.
-type Segment uint32
-
 // Proto is an IP protocol number (IANA), or ProtoNone for what is not IP.
 type Proto uint8
 
@@ -119,6 +115,8 @@ type Packet struct {
 	VLAN     [2]uint16 // ids, outermost first
 	NumVLAN  uint8     // how many of VLAN are set
 	Tunnels  uint8     // how many tunnels were opened; everything below is the innermost packet's
+	Frames   uint16    // frames that it came in: 1, more where it was put together from fragments
+	IPID     uint16    // IPv4 identification
 	Src, Dst Addr
 
 	SrcPort, DstPort uint16 // TCP, UDP, SCTP; ICMP type and code by formats of community-id live in ICMPType and ICMPCode
@@ -128,6 +126,7 @@ type Packet struct {
 	Flags            uint8  // TCP
 	Seq, Ack         uint32 // TCP
 	Window           uint16 // TCP, unscaled
+	Checksum         uint16 // TCP, UDP, ICMP: as it stands in the header, not verified
 
 	IPLen      uint32 // bytes of the IP packet by its header (IPv4 total length; IPv6 header + payload length)
 	PayloadLen uint32 // transport payload in bytes by the headers; may exceed len(Payload) where the capture was cut
@@ -135,6 +134,9 @@ type Packet struct {
 
 	SrcMAC, DstMAC MAC // zero where the link has none
 	ARP            ARP // valid where Net is NetARP
+
+	Frag  Part             // valid where Fragment is not Whole
+	Outer [MaxOuter]Tunnel // the tunnels it came through, outermost first; beyond MaxOuter the innermost is the last
 }
 
 // Fragment says which part of a fragmented IP packet this is.
@@ -146,6 +148,16 @@ const (
 	FirstFragment          // offset 0, more follow: has ports
 	LaterFragment          // offset > 0: no ports, Payload is raw fragment data
 )
+
+// Part is one fragment's place in its packet (RFC 791, 3.2; RFC 8200, 4.5).
+type Part struct {
+	ID     uint32
+	Offset uint16 // bytes; what lies behind 65,535 is an anomaly
+	More   bool   // more fragments follow
+	Proto  Proto  // of what the fragments carry
+	Len    uint32 // bytes by the headers; more than len(Data) where the capture was cut
+	Data   []byte // borrowed
+}
 
 // ARP is an ARP message for IPv4 over Ethernet (RFC 826).
 type ARP struct {

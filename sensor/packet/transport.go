@@ -12,7 +12,7 @@ func (p *Packet) tcp(r rest) {
 	}
 	p.SrcPort, p.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 	p.Seq, p.Ack = binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])
-	p.Flags, p.Window = b[13], binary.BigEndian.Uint16(b[14:])
+	p.Flags, p.Window, p.Checksum = b[13], binary.BigEndian.Uint16(b[14:]), binary.BigEndian.Uint16(b[16:])
 	if f := p.Flags; f&(SYN|FIN) == SYN|FIN || f&(SYN|RST) == SYN|RST || f&(SYN|FIN|RST|ACK) == 0 {
 		p.Anomalies.Add(BadTCPFlags)
 	}
@@ -31,13 +31,16 @@ func (p *Packet) udp(r rest) (layer, rest) {
 		p.ports(r)
 		return p.short(r)
 	}
-	p.SrcPort, p.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	p.SrcPort, p.DstPort, p.Checksum = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]), binary.BigEndian.Uint16(b[6:])
 	switch n := int(binary.BigEndian.Uint16(b[4:])); {
 	case n == 0 && r.want > 65535: // jumbogram (RFC 2675, 4) or left to the network card
 	case n < 8:
 		p.Anomalies.Add(BadUDPLen)
 	case n > r.want:
-		if p.Fragment == Whole { // the first fragment gives the length of the whole
+		switch { // the first fragment gives the length of the whole
+		case p.Anomalies.Has(FragmentIncomplete):
+			r.want = n
+		case p.Fragment == Whole:
 			p.Anomalies.Add(BadUDPLen)
 		}
 	default:
@@ -71,6 +74,9 @@ func (p *Packet) icmp(r rest, v6 bool) {
 	b := r.b
 	if len(b) >= 2 {
 		p.ICMPType, p.ICMPCode = b[0], b[1]
+	}
+	if len(b) >= 4 {
+		p.Checksum = binary.BigEndian.Uint16(b[2:])
 	}
 	switch {
 	case r.want < 8:

@@ -15,6 +15,7 @@ import (
 	"neuromast/flows/table"
 	"neuromast/pcaps"
 	"neuromast/sensor/capture"
+	"neuromast/sensor/fragment"
 	"neuromast/sensor/packet"
 )
 
@@ -85,7 +86,7 @@ func source(t testing.TB, name string) capture.Source {
 
 func run(t testing.TB, workers int, seed uint64, src capture.Source, p *tape) (*Totals, error) {
 	t.Helper()
-	pl, err := New(Config{Workers: workers, Seed: seed, Table: table.Default(), Proto: proto.Default()}, src, p, p)
+	pl, err := New(Config{Workers: workers, Seed: seed, Decoder: packet.Default(), Fragments: fragment.Default(), Table: table.Default(), Proto: proto.Default()}, []capture.Source{src}, p, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), time.Nanosecond, context.Canceled)
 	defer cancel()
 	p := &tape{t: t}
-	pl, err := New(Config{Workers: 2, Table: table.Default(), Proto: proto.Default()}, source(t, "office"), p, p)
+	pl, err := New(Config{Workers: 2, Decoder: packet.Default(), Table: table.Default(), Proto: proto.Default()}, []capture.Source{source(t, "office")}, p, p)
 	if err != nil {
 		t.Fatal(err)
 	}

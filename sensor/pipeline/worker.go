@@ -11,20 +11,20 @@ import (
 // worker owns the shards whose number is its own modulo the number of workers; nobody else touches them.
 type worker struct {
 	id     int
-	in     chan *frames
+	in     chan *lot
 	out    chan *flows.Batch
 	free   chan *flows.Batch
-	done   chan<- *frames
+	done   chan<- *lot
 	stride int
 	shards []*table.Shard // by shard number / stride
 	protos []*proto.Set
 	batch  *flows.Batch
 }
 
-func newWorker(id int, cfg Config, done chan<- *frames) *worker {
+func newWorker(id int, cfg Config, done chan<- *lot) *worker {
 	w := &worker{
 		id: id, stride: cfg.Workers, done: done,
-		in:   make(chan *frames, queueLen),
+		in:   make(chan *lot, queueLen),
 		out:  make(chan *flows.Batch, batchesPer),
 		free: make(chan *flows.Batch, batchesPer),
 	}
@@ -39,40 +39,50 @@ func newWorker(id int, cfg Config, done chan<- *frames) *worker {
 	return w
 }
 
-// run takes the worker's part of each batch of frames until the input ends.
+// run takes the worker's part of each lot until the input ends.
 func (w *worker) run(ctx context.Context) error {
 	defer close(w.out)
 	if err := w.nextBatch(ctx); err != nil {
 		return err
 	}
-	for f := range w.in {
-		part := &f.parts[w.id]
-		marks := part.marks
-		for pos, i := range part.index {
-			for len(marks) > 0 && marks[0].pos <= pos {
-				if err := w.mark(ctx, marks[0]); err != nil {
-					return err
-				}
-				marks = marks[1:]
-			}
-			if i&quote != 0 {
-				k := &f.quotes[i&^quote]
-				w.shard(k).Unreachable(k)
-				continue
-			}
-			k := &f.keys[i]
-			w.shard(k).Add(&f.packets[i], k)
+	for l := range w.in {
+		if w.id == 0 {
+			w.batch.Lost[flows.LostCapture] += l.dropped
 		}
-		for _, m := range marks {
+		part := &l.parts[w.id]
+		from := 0
+		for _, m := range part.marks {
+			w.add(l, part.index[from:m.pos])
+			from = m.pos
 			if err := w.mark(ctx, m); err != nil {
 				return err
 			}
 		}
-		if f.pending.Add(-1) == 0 {
-			w.done <- f // never blocks: done holds every batch of frames there is
+		w.add(l, part.index[from:])
+		if l.pending.Add(-1) == 0 {
+			l.done(w.done)
 		}
 	}
 	return nil
+}
+
+// add enters packets into their shards.
+func (w *worker) add(l *lot, index []uint32) {
+	for _, x := range index {
+		i := x & 0xffff
+		switch x &^ 0xffff {
+		case inExtra:
+			k := &l.keys[i]
+			w.shard(k).Add(&l.extra[i], k)
+		case inQuote:
+			k := &l.quotes[i]
+			w.shard(k).Unreachable(k)
+		default:
+			b := l.batches[x>>16]
+			k := &b.keys[i]
+			w.shard(k).Add(&b.packets[i], k)
+		}
+	}
 }
 
 func (w *worker) shard(k *table.Keyed) *table.Shard {
