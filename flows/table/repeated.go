@@ -11,7 +11,8 @@ import (
 // mirrored, and before and after a router. A copy has the same inner packet within copyWindow; its TTL may be smaller. A
 // TCP retransmission or a keep-alive has the same bytes too, but another IPv4 identification, and comes a round trip
 // later. Without an identification (IPv6, and IPv4 of stacks that write 0) only bareWindow tells the two apart: mirrors
-// copy within microseconds, and a sender needs longer to repeat itself. Both chosen by us.
+// copy within microseconds, and a sender needs longer to repeat itself. Both chosen by us. Bare acknowledgements are told
+// by their TTL only: receivers do send two of them at once.
 const (
 	copyWindow = packet.Time(5 * time.Millisecond)
 	bareWindow = packet.Time(50 * time.Microsecond)
@@ -46,6 +47,9 @@ func (s *Shard) repeated(p *packet.Packet, k *Keyed) bool {
 	window := copyWindow
 	if e.digest == h && p.IPID == 0 {
 		window = bareWindow
+		if p.Proto == packet.ProtoTCP && p.PayloadLen == 0 && p.Flags&(packet.SYN|packet.FIN|packet.RST) == 0 {
+			window = -1
+		}
 	}
 	if d := p.At - e.at; d > window || d < -window {
 		*e = seen{h, p.At}

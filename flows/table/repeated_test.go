@@ -33,6 +33,7 @@ func TestCopies(t *testing.T) {
 		{"before and after a router", data, with(func(p *packet.Packet) { p.TTL = 63 }), 3 * time.Millisecond, true},
 		{"before and after a router, no identification", bare, with(func(p *packet.Packet) { p.IPID, p.TTL = 0, 63 }), 3 * time.Millisecond, true},
 		{"mirrored, no identification", bare, bare, 20 * time.Microsecond, true},
+		{"two acknowledgements at once", with(func(p *packet.Packet) { *p = bare; p.PayloadLen, p.Payload, p.IPLen = 0, nil, 40 }), with(func(p *packet.Packet) { *p = bare; p.PayloadLen, p.Payload, p.IPLen = 0, nil, 40 }), 20 * time.Microsecond, false},
 		{"retransmitted", data, with(func(p *packet.Packet) { p.IPID = 78 }), 3 * time.Millisecond, false},
 		{"fast retransmission, no identification", bare, bare, 300 * time.Microsecond, false},
 		{"retransmission of a stack with one identification", data, data, 200 * time.Millisecond, false},

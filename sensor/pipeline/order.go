@@ -54,7 +54,7 @@ func (o *order) add(r ref) {
 			o.place(held)
 			o.held, o.holding = r, true
 			return
-		case r.at >= held.at-window || !o.started && r.at >= held.at-leap:
+		case o.started && held.at-r.at < r.at-o.newest || !o.started && r.at >= held.at-leap: // r is with held
 			o.place(held)
 		default: // time goes on where it was: the held packet is alone out there
 			if !o.started {
@@ -96,7 +96,7 @@ func (o *order) place(r ref) {
 	if i > o.done {
 		before = o.pending[i-1].at
 	}
-	if before > r.at {
+	if before > r.at || r.at < o.newest-window {
 		o.late++
 		r.packet().Anomalies.Add(packet.TimeBackwards)
 		return
