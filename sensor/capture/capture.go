@@ -39,6 +39,9 @@ type Batch struct {
 	release func()
 }
 
+// SetRelease says what is to be done when nothing points into the batch any more.
+func (b *Batch) SetRelease(f func()) { b.release = f }
+
 // Release says that nothing points into the batch any more: a live source gives the memory back to the kernel.
 func (b *Batch) Release() {
 	if b.release != nil {
