@@ -204,17 +204,23 @@ func (r *Ring) ReadBatch(b *capture.Batch) error {
 		if !r.begin() {
 			b.Down, b.Fill = down, 0
 			if r.stop.Load() != 0 {
-				return io.EOF
+				return r.end(b)
 			}
 			b.Clock = packet.Time(time.Now().Add(-2*r.cfg.BlockTime).UnixNano()) + r.shift
 			return nil
 		}
 	}
 	if at := r.stop.Load(); at != 0 && time.Since(time.Unix(0, at)) > drainTime {
-		return io.EOF
+		return r.end(b)
 	}
 	r.take(b)
 	return nil
+}
+
+// end is the end of the input: the last drops are told with it.
+func (r *Ring) end(b *capture.Batch) error {
+	b.Drops += r.count()
+	return io.EOF
 }
 
 func (r *Ring) at(block int) *unix.TpacketBlockDesc {

@@ -62,15 +62,18 @@ func sender(t *testing.T) *wire.Sender {
 func drain(t *testing.T, r *Ring) (frames [][]byte, drops uint64) {
 	t.Helper()
 	var b capture.Batch
-	for quiet := 0; quiet < 4; {
-		if err := r.ReadBatch(&b); errors.Is(err, io.EOF) {
+	for quiet := 0; ; {
+		err := r.ReadBatch(&b)
+		drops += b.Drops
+		if errors.Is(err, io.EOF) {
 			return frames, drops
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		drops += b.Drops
 		if quiet++; len(b.Frames) > 0 {
 			quiet = 0
+		} else if quiet == 2 {
+			r.Stop()
 		}
 		for i := range b.Frames {
 			if int(b.Frames[i].WireLen) != len(b.Frames[i].Data) || b.Frames[i].At == 0 {
@@ -80,7 +83,6 @@ func drain(t *testing.T, r *Ring) (frames [][]byte, drops uint64) {
 		}
 		b.Release()
 	}
-	return frames, drops
 }
 
 // step runs one part of a test on the test's own thread, where its namespace is; t.Run would leave it.
