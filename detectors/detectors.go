@@ -86,8 +86,10 @@ type Quality struct {
 	OneSidedShare float64 // share of TCP and UDP flows of which one direction was seen only
 	Truncated     uint64  // packets that the capture cut
 	Evicted       uint64  // flows ended by the table's budget
-	KernelDrops   uint64  // live capture only
-	Duplicates    uint64  // live capture only
+	KernelDrops   uint64  // packets that the kernel or the network card dropped
+	Duplicates    uint64  // packets that a mirror copied twice
+	ShedBytes     uint64  // payload that the sensor had no time for
+	Sampled       uint64  // packets that the sensor had no time for
 	BaselineDays  float64 // days of packet time learnt before the finding
 }
 

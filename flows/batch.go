@@ -27,11 +27,15 @@ const (
 	LostCutPacket                    // packets that the capture cut short: payload is missing
 	LostLateItem                     // packets behind the watermark, taken at the watermark's time
 	LostCapture                      // packets that the kernel or the network card dropped
+	LostShed                         // bytes of payload not looked at, because the sensor could not keep up
+	LostSampled                      // packets left out, because the sensor could not keep up
+	LostCopy                         // packets that a mirror copied twice, left out
 	NumLossKinds
 )
 
 var lossNames = [NumLossKinds]string{
 	"stream_bytes", "stream_buffer_bytes", "evicted_flows", "unparsed_connections", "facts", "side_records", "cut_packets", "late_packets", "dropped_packets",
+	"shed_bytes", "sampled_packets", "copied_packets",
 }
 
 func (k LossKind) String() string { return lossNames[k] }

@@ -238,7 +238,7 @@ func (s *session) summary(t *pipeline.Totals, elapsed time.Duration) report.Summ
 		}
 	}
 	for k, n := range t.Lost {
-		if n > 0 {
+		if n > 0 && flows.LossKind(k) != flows.LostCopy { // told as duplicates
 			sum.Losses[flows.LossKind(k).String()] = n
 		}
 	}

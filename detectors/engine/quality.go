@@ -22,6 +22,10 @@ type minute struct {
 	lost     uint64
 	evicted  uint64
 	cut      uint64 // packets that the capture cut short
+	dropped  uint64
+	copied   uint64
+	shed     uint64
+	sampled  uint64
 	flows    uint64 // TCP and UDP flows that ended
 	oneSided uint64 // of them, those of which one direction was seen only
 }
@@ -37,13 +41,17 @@ func (q *quality) at(t packet.Time) *minute {
 
 // lost notes what a batch could not keep, at the watermark it was handed on with: workers count per batch, not per item.
 func (q *quality) lost(at packet.Time, b *flows.Batch) {
-	bytes, evicted, cut := b.Lost[flows.LostStreamBytes], b.Lost[flows.LostEvictedFlow], b.Lost[flows.LostCutPacket]
-	if bytes|evicted|cut != 0 {
-		m := q.at(at)
-		m.lost += bytes
-		m.evicted += evicted
-		m.cut += cut
+	if b.Lost == ([flows.NumLossKinds]uint64{}) {
+		return
 	}
+	m := q.at(at)
+	m.lost += b.Lost[flows.LostStreamBytes]
+	m.evicted += b.Lost[flows.LostEvictedFlow]
+	m.cut += b.Lost[flows.LostCutPacket]
+	m.dropped += b.Lost[flows.LostCapture]
+	m.copied += b.Lost[flows.LostCopy]
+	m.shed += b.Lost[flows.LostShed]
+	m.sampled += b.Lost[flows.LostSampled]
 }
 
 func (q *quality) record(now packet.Time, r *flows.Record) {
@@ -68,6 +76,10 @@ func (q *quality) window(now packet.Time, length time.Duration) detectors.Qualit
 			out.LostBytes += m.lost
 			out.Evicted += m.evicted
 			out.Truncated += m.cut
+			out.KernelDrops += m.dropped
+			out.Duplicates += m.copied
+			out.ShedBytes += m.shed
+			out.Sampled += m.sampled
 			flows += m.flows
 			oneSided += m.oneSided
 		}

@@ -221,6 +221,8 @@ func qualityText(q *detectors.Quality) []string {
 	say(q.Truncated, "packets cut by the capture")
 	say(q.Evicted, "flows ended early for memory")
 	say(q.Duplicates, "duplicate packets")
+	say(q.ShedBytes, "bytes of payload that there was no time for")
+	say(q.Sampled, "packets that there was no time for")
 	if q.OneSidedShare >= 0.01 {
 		list = append(list, fmt.Sprintf("%.0f %% of flows in one direction only", q.OneSidedShare*100))
 	}

@@ -281,6 +281,12 @@ func appendQuality(b []byte, q *detectors.Quality) []byte {
 	b = appendUint(b, `,"evicted_flows":`, q.Evicted)
 	b = appendUint(b, `,"kernel_drops":`, q.KernelDrops)
 	b = appendUint(b, `,"duplicates":`, q.Duplicates)
+	if q.ShedBytes > 0 {
+		b = appendUint(b, `,"shed_bytes":`, q.ShedBytes)
+	}
+	if q.Sampled > 0 {
+		b = appendUint(b, `,"sampled_out_packets":`, q.Sampled)
+	}
 	b = append(b, `,"baseline_days":`...)
 	b = appendFloat(b, q.BaselineDays)
 	return append(b, '}')

@@ -17,6 +17,7 @@ func (s *Shard) Add(p *packet.Packet, k *Keyed) {
 	s.out.Now = s.now
 	if s.repeated(p, k) {
 		s.stats.Duplicates++
+		s.out.Batch.Lost[flows.LostCopy]++
 		return
 	}
 	if p.Anomalies.Has(packet.SnapLenCut) {

@@ -26,6 +26,13 @@ func (s *Shard) payload(f *flow, d flows.Dir, p *packet.Packet, seq uint32) {
 	if s.protos == nil || len(p.Payload) == 0 || f.conn == 0 && (f.app != flows.AppUnknown || f.tries[d] >= identifyTries) {
 		return
 	}
+	if s.sheds(f, d) {
+		s.out.Batch.Lost[flows.LostShed] += uint64(len(p.Payload))
+		if f.conn != 0 {
+			s.release(f)
+		}
+		return
+	}
 	ref := flows.Ref{Input: p.Input, Frame: p.Number}
 	more := true
 	if f.conn == 0 || s.conns[f.conn].parser == nil {
@@ -178,6 +185,10 @@ func (s *Shard) flush(f *flow, at packet.Time, end bool) {
 // datagram hands a UDP payload to its application's reader.
 func (s *Shard) datagram(f *flow, d flows.Dir, p *packet.Packet) {
 	if s.protos == nil || len(p.Payload) == 0 {
+		return
+	}
+	if s.shed >= ShedParsers {
+		s.out.Batch.Lost[flows.LostShed] += uint64(len(p.Payload))
 		return
 	}
 	known := f.app != flows.AppUnknown

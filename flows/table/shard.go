@@ -53,6 +53,7 @@ type Shard struct {
 	conns  []connection
 	idle   []uint32
 	outers outers
+	shed   Shed
 	seen   []seen // packets of the last moments, to tell copies
 	stats  Stats
 }

@@ -17,7 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -77,6 +77,8 @@ type Totals struct {
 	Duplicates  uint64      // packets and fragments that a mirror copied twice; counted in no flow
 	Dropped     uint64      // frames that the kernel or the network card dropped
 	Fragments   fragment.Stats
+	Load        Load   // what is left undone now because the sensor can't keep up
+	LoadChanges uint64 // how often that changed
 	Table       table.Stats
 	Proto       proto.Stats
 	Lost        [flows.NumLossKinds]uint64
@@ -89,9 +91,11 @@ type Pipeline struct {
 	analyst  Analyst
 	recorder Recorder
 
-	live   atomic.Uint64 // packets read, for progress
-	at     atomic.Int64  // packet time reached, for progress
-	totals Totals
+	workers []*worker
+	totals  Totals // the sequencer's
+	mu      sync.Mutex
+	shown   Totals                     // a copy of totals, as of the last lot
+	lost    [flows.NumLossKinds]uint64 // by the watermark analysed last
 }
 
 // New makes a pipeline; Run may be called once.
@@ -104,7 +108,24 @@ func New(cfg Config, sources []capture.Source, analyst Analyst, recorder Recorde
 
 // Progress returns how far the reader is; it may be called at any time.
 func (p *Pipeline) Progress() (packets uint64, at packet.Time) {
-	return p.live.Load(), packet.Time(p.at.Load())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.shown.Packets, p.shown.Last
+}
+
+// Snapshot returns the totals so far; it may be called at any time once Run was.
+func (p *Pipeline) Snapshot() Totals {
+	p.mu.Lock()
+	t := p.shown
+	t.Lost = p.lost
+	workers := p.workers
+	p.mu.Unlock()
+	for _, w := range workers {
+		w.addTo(&t)
+	}
+	t.Lost[flows.LostParser] = t.Proto.Refused
+	t.Duplicates = t.Table.Duplicates + t.Fragments.Duplicates
+	return t
 }
 
 // Run reads the sources to their end and returns the totals. It returns the first error of any stage; a cancelled ctx
@@ -121,6 +142,9 @@ func (p *Pipeline) Run(ctx context.Context) (*Totals, error) {
 	for i := range workers {
 		workers[i] = newWorker(i, p.cfg, lots)
 	}
+	p.mu.Lock()
+	p.workers = workers
+	p.mu.Unlock()
 	decoded := make(chan *frames, len(p.sources))
 	for i, src := range p.sources {
 		r := newReader(i, src, p.cfg.Live, p.cfg.Decoder, decoded)
@@ -134,7 +158,14 @@ func (p *Pipeline) Run(ctx context.Context) (*Totals, error) {
 
 	s := &sequencer{
 		joiner: fragment.New(p.cfg.Fragments, p.cfg.Decoder), sources: make([]origin, len(p.sources)),
-		free: lots, workers: workers, t: &p.totals, told: p.tell,
+		free: lots, workers: workers, t: &p.totals, load: newOverload(len(p.sources)),
+	}
+	s.told = func() {
+		t := &p.totals
+		t.Reordered, t.Fragments = s.order.sorted, s.joiner.Stats()
+		p.mu.Lock()
+		p.shown = *t
+		p.mu.Unlock()
 	}
 	g.Go(func() error { return s.run(ctx, decoded) })
 	for _, w := range workers {
@@ -145,20 +176,8 @@ func (p *Pipeline) Run(ctx context.Context) (*Totals, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	t := &p.totals
-	t.Reordered, t.Fragments = s.order.sorted, s.joiner.Stats()
-	for _, w := range workers {
-		w.addTo(t)
-	}
-	t.Lost[flows.LostParser] = t.Proto.Refused
-	t.Duplicates = t.Table.Duplicates + t.Fragments.Duplicates
-	return t, nil
-}
-
-// tell makes the sequencer's progress visible.
-func (p *Pipeline) tell() {
-	p.live.Store(p.totals.Packets)
-	p.at.Store(int64(p.totals.Last))
+	t := p.Snapshot()
+	return &t, nil
 }
 
 // analyse merges what the workers hand on and feeds the detectors.
@@ -171,9 +190,11 @@ func (p *Pipeline) analyse(ctx context.Context, workers []*worker, sets, recorde
 			if batches[i], err = receive(ctx, w.out); err != nil {
 				return err
 			}
+			p.mu.Lock()
 			for k, n := range batches[i].Lost {
-				p.totals.Lost[k] += n
+				p.lost[k] += n
 			}
+			p.mu.Unlock()
 		}
 		m, err := receive(ctx, sets)
 		if err != nil {

@@ -18,7 +18,9 @@ type lot struct {
 	keys    []table.Keyed // of extra
 	quotes  []table.Keyed // conversations that ICMP errors quote
 	joined  [][]byte      // memory of packets put together from fragments
-	dropped uint64        // frames lost before the sensor, to be told with the first mark
+	dropped uint64        // frames lost before the sensor
+	sampled uint64        // packets left out because of overload
+	shed    table.Shed    // what the workers leave undone
 	pending atomic.Int32
 }
 
@@ -57,6 +59,7 @@ type sequencer struct {
 	tick  packet.Time
 	begun bool
 	drops uint64
+	load  overload
 	t     *Totals
 	told  func() // after every lot
 }
@@ -89,6 +92,7 @@ func (s *sequencer) run(ctx context.Context, in <-chan *frames) error {
 		o := &s.sources[f.source]
 		s.drops += f.Drops
 		o.down = f.Down
+		s.load.see(f.source, f.Fill, s.now)
 		if f.final {
 			o.over = true
 			left--
@@ -239,6 +243,10 @@ func (s *sequencer) take(r ref) {
 	if p.Anomalies != 0 {
 		p.Anomalies.Each(func(a packet.Anomaly) { t.Anomalies[a]++ })
 	}
+	if keyed && !s.load.keeps(f.keys[i].Hash) {
+		s.lot.sampled++
+		keyed = false
+	}
 	if keyed {
 		if f.lot != s.lots {
 			f.lot, f.slot = s.lots, len(s.lot.batches)
@@ -319,7 +327,9 @@ func (s *sequencer) flush(ctx context.Context, another bool) error {
 	}
 	l := s.lot
 	l.dropped, s.drops = s.drops, 0
+	l.shed = s.load.shed()
 	s.t.Dropped += l.dropped
+	s.t.Load, s.t.LoadChanges = s.load.step, s.load.changes
 	l.pending.Store(int32(len(s.workers)))
 	for _, w := range s.workers {
 		if err := send(ctx, w.in, l); err != nil {
@@ -342,6 +352,7 @@ func (s *sequencer) next(ctx context.Context) error {
 	for _, b := range l.joined {
 		s.joiner.Recycle(b)
 	}
+	l.sampled = 0
 	l.batches, l.extra, l.keys, l.quotes, l.joined = l.batches[:0], l.extra[:0], l.keys[:0], l.quotes[:0], l.joined[:0]
 	for i := range l.parts {
 		l.parts[i].index, l.parts[i].marks = l.parts[i].index[:0], l.parts[i].marks[:0]

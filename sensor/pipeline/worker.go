@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"sync"
 
 	"neuromast/flows"
 	"neuromast/flows/proto"
@@ -19,6 +20,16 @@ type worker struct {
 	shards []*table.Shard // by shard number / stride
 	protos []*proto.Set
 	batch  *flows.Batch
+	shed   table.Shed
+
+	mu    sync.Mutex
+	shown workerStats // what addTo shows while the worker runs
+}
+
+// workerStats is what a worker counts.
+type workerStats struct {
+	table table.Stats
+	proto proto.Stats
 }
 
 func newWorker(id int, cfg Config, done chan<- *lot) *worker {
@@ -48,6 +59,13 @@ func (w *worker) run(ctx context.Context) error {
 	for l := range w.in {
 		if w.id == 0 {
 			w.batch.Lost[flows.LostCapture] += l.dropped
+			w.batch.Lost[flows.LostSampled] += l.sampled
+		}
+		if l.shed != w.shed {
+			w.shed = l.shed
+			for _, s := range w.shards {
+				s.SetShed(w.shed)
+			}
 		}
 		part := &l.parts[w.id]
 		from := 0
@@ -98,6 +116,7 @@ func (w *worker) mark(ctx context.Context, m mark) error {
 			s.Advance(m.at)
 		}
 	}
+	w.show()
 	b := w.batch
 	b.Worker, b.Watermark, b.Final = w.id, m.at, m.final
 	b.Sort()
@@ -120,10 +139,22 @@ func (w *worker) nextBatch(ctx context.Context) (err error) {
 	return nil
 }
 
-// addTo adds the worker's counters to t.
-func (w *worker) addTo(t *Totals) {
+// show makes the worker's counters visible to others.
+func (w *worker) show() {
+	var now workerStats
 	for i, s := range w.shards {
-		t.Table.Add(s.Stats())
-		t.Proto.Add(w.protos[i].Stats())
+		now.table.Add(s.Stats())
+		now.proto.Add(w.protos[i].Stats())
 	}
+	w.mu.Lock()
+	w.shown = now
+	w.mu.Unlock()
+}
+
+// addTo adds the worker's counters, as of the last mark, to t.
+func (w *worker) addTo(t *Totals) {
+	w.mu.Lock()
+	t.Table.Add(w.shown.table)
+	t.Proto.Add(w.shown.proto)
+	w.mu.Unlock()
 }
