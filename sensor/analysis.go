@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"sync"
+
 	"neuromast/detectors"
 	"neuromast/detectors/engine"
 	"neuromast/flows"
@@ -15,10 +18,43 @@ type analysis struct {
 	names     *enrich.Names
 	fit       *enrich.Fit
 	site      *enrich.Site
+	dets      []detectors.Detector
+	changes   chan func() // run between two sets of facts, by the goroutine that calls the detectors
+
+	mu    sync.Mutex
+	shown engine.Stats
+}
+
+// change has f run between two sets of facts, and waits for it.
+func (a *analysis) change(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case a.changes <- func() { f(); close(done) }:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// stats returns the detectors' counters as of the last set of facts.
+func (a *analysis) stats() engine.Stats {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.shown
 }
 
 // Feed makes the joins of m's facts and hands it to the detectors. A join knows only what came before the fact.
 func (a *analysis) Feed(m *flows.Merged) {
+	select {
+	case f := <-a.changes:
+		f()
+	default:
+	}
 	for i := range m.Order {
 		b := m.Batches[m.Order[i].Batch]
 		switch it := &m.Order[i]; it.Kind {
@@ -33,6 +69,9 @@ func (a *analysis) Feed(m *flows.Merged) {
 		}
 	}
 	a.engine.Feed(m)
+	a.mu.Lock()
+	a.shown = a.engine.Stats()
+	a.mu.Unlock()
 }
 
 // Finish ends the detectors.

@@ -122,7 +122,10 @@ func replayOne(ctx context.Context, o replayOptions, cfg config.Config, paths []
 	defer func() { err = errors.Join(err, src.Close()) }()
 
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level(o.quiet)}))
-	s, err := newSession(ctx, o, cfg, src, out, logger)
+	s, err := newSession(ctx, plan{
+		sources: []capture.Source{src}, workers: o.workers, seed: replaySeed, only: o.only, disable: o.disable,
+		quiet: o.quiet, out: out, logger: logger,
+	}, cfg)
 	if err != nil {
 		return err
 	}

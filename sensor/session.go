@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"neuromast/detectors"
@@ -15,7 +17,6 @@ import (
 	"neuromast/detectors/engine"
 	"neuromast/export"
 	"neuromast/export/jsonl"
-	"neuromast/export/kafka"
 	"neuromast/export/report"
 	"neuromast/export/schema"
 	"neuromast/flows"
@@ -28,19 +29,18 @@ import (
 
 // session is one analysis: the pipeline, what stands behind it, and where results go.
 type session struct {
-	options  replayOptions
-	src      capture.Source
+	plan
 	pipeline *pipeline.Pipeline
 	analysis *analysis
 	env      *schema.Env
 	site     *enrich.Site
 	rules    int
-	out      string
-	files    *jsonl.Writer // nil without --out
-	kafka    *publisher    // nil while no broker is configured
-	logger   *slog.Logger
+	files    *jsonl.Writer             // nil without --out
+	kafka    atomic.Pointer[publisher] // nil while no broker is configured
 
 	found   latest
+	counts  map[string]uint64 // records of findings by rule and state, "rule state"
+	countMu sync.Mutex
 	failed  error // the first failure to write a finding
 	flows   uint64
 	oneSide uint64
@@ -48,13 +48,35 @@ type session struct {
 	line    []byte // reused by the recorder's goroutine
 }
 
-func newSession(ctx context.Context, o replayOptions, cfg config.Config, src capture.Source, out string, logger *slog.Logger) (*session, error) {
-	s := &session{options: o, src: src, out: out, logger: logger}
+// plan says what a session is to do.
+type plan struct {
+	sources []capture.Source
+	live    bool
+	workers int
+	seed    uint64
+	only    []string // detectors to run, and not to run
+	disable []string
+	quiet   bool
+	out     string    // directory of result files; empty: none
+	lines   io.Writer // where a live sensor says its findings as they come; nil: nowhere
+	logger  *slog.Logger
+}
+
+// inputs describes what the sources read.
+func (p *plan) inputs() (all []capture.Input) {
+	for _, s := range p.sources {
+		all = append(all, s.Inputs()...)
+	}
+	return all
+}
+
+func newSession(ctx context.Context, p plan, cfg config.Config) (*session, error) {
+	s := &session{plan: p, counts: map[string]uint64{}}
 	var err error
 	if s.site, err = enrich.NewSite(cfg.Networks, cfg.Assets); err != nil {
 		return nil, usageError{err}
 	}
-	dets, err := catalog.Build(cfg.Detectors, o.only, o.disable)
+	dets, err := catalog.Build(cfg.Detectors, p.only, p.disable)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -62,11 +84,13 @@ func newSession(ctx context.Context, o replayOptions, cfg config.Config, src cap
 		s.rules += len(d.Rules())
 	}
 	var inputs []string
-	for _, in := range src.Inputs() {
+	for _, in := range p.inputs() {
 		inputs = append(inputs, in.Name)
 	}
 	s.env = schema.NewEnv(schema.Config{SensorID: cfg.Sensor.ID, Version: version, Site: s.site, Inputs: inputs})
 	s.analysis = &analysis{
+		dets:      dets,
+		changes:   make(chan func()),
 		engine:    engine.New(dets, engine.Config{Internal: s.site.Internal, Publish: s.publish}),
 		endpoints: enrich.NewEndpoints(),
 		names:     enrich.NewNames(),
@@ -74,39 +98,49 @@ func newSession(ctx context.Context, o replayOptions, cfg config.Config, src cap
 		site:      s.site,
 	}
 	s.pipeline, err = pipeline.New(pipeline.Config{
-		Workers: o.workers, Seed: replaySeed, Decoder: cfg.Packets.Decoder, Fragments: cfg.Packets.Fragments,
+		Workers: p.workers, Seed: p.seed, Live: p.live, Decoder: cfg.Packets.Decoder, Fragments: cfg.Packets.Fragments,
 		Table: cfg.Flows.Table, Proto: cfg.Flows.Parser,
-	}, []capture.Source{src}, s.analysis, s)
+	}, p.sources, s.analysis, s)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	if out != "" {
-		if s.files, err = jsonl.Create(out, "summary.json", "report.html"); err != nil {
+	if p.out != "" {
+		if s.files, err = jsonl.Create(p.out, "summary.json", "report.html"); err != nil {
 			return nil, err
 		}
 	}
 	if len(cfg.Export.Kafka.Brokers) > 0 {
-		sink, err := kafka.Open(ctx, cfg.Export.Kafka, cfg.Export.Spool, cfg.Sensor.ID, logger)
+		k, err := newPublisher(ctx, cfg.Export.Kafka, cfg.Export.Spool, cfg.Sensor.ID, p.live, p.logger)
 		if err != nil {
 			return nil, errors.Join(err, s.abandon())
 		}
-		s.kafka = newPublisher(ctx, sink)
+		s.kafka.Store(k)
 	}
 	return s, nil
 }
 
 // publish takes a finding's revision from the engine: into the file, to Kafka, and the latest kept for the reader.
 func (s *session) publish(f *detectors.Finding) {
-	s.found.add(f)
-	if s.files == nil && s.kafka == nil {
+	if !s.live {
+		s.found.add(f)
+	}
+	s.countMu.Lock()
+	s.counts[f.Rule.ID+" "+f.State.String()]++
+	s.countMu.Unlock()
+	k := s.kafka.Load()
+	if s.files == nil && k == nil && s.lines == nil {
 		return
 	}
 	doc := schema.AppendFinding(nil, f, s.env)
+	if s.lines != nil {
+		_, err := s.lines.Write(append(doc, '\n'))
+		s.fail(err)
+	}
 	if s.files != nil {
 		s.fail(s.files.Line(export.Findings, doc))
 	}
-	if s.kafka != nil {
-		s.kafka.put(export.Record{
+	if k != nil {
+		k.put(export.Record{
 			Topic: export.Findings, Key: f.Actor.Addr.AppendTo(nil), Value: doc, EventID: f.ID(), Revision: f.Revision,
 			Schema: schema.FindingDataset, Version: schema.Version, Time: f.At.String(),
 		})
@@ -156,10 +190,10 @@ func (s *session) Record(m *flows.Merged) error {
 // abandon closes what is open after a failure; files stay marked as partial.
 func (s *session) abandon() error {
 	var errs []error
-	if s.kafka != nil {
+	if k := s.kafka.Load(); k != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
-		errs = append(errs, s.kafka.close(ctx))
+		errs = append(errs, k.close(ctx))
 	}
 	if s.files != nil {
 		errs = append(errs, s.files.Abort())
@@ -176,21 +210,22 @@ func (s *session) finish(ctx context.Context, t *pipeline.Totals, elapsed time.D
 		return errors.Join(s.failed, s.abandon())
 	}
 	var delivery error
-	if s.kafka != nil {
+	k := s.kafka.Load()
+	if k != nil {
 		closing, cancel := context.WithTimeout(ctx, closeTimeout)
 		defer cancel()
-		delivery = s.kafka.close(closing)
+		delivery = k.close(closing)
 	}
 	sum := s.summary(t, elapsed)
-	if s.kafka != nil {
-		sum.Kafka = s.kafka.sink.Stats()
+	if k != nil {
+		sum.Kafka, _, _ = k.stats()
 	}
 	for _, in := range sum.Inputs {
 		if in.Damage != "" {
 			fmt.Fprintf(stderr, "neuromast: %s: %s\n", in.Name, in.Damage)
 		}
 	}
-	if !s.options.quiet {
+	if !s.quiet {
 		for _, w := range sum.Warnings {
 			fmt.Fprintf(stderr, "neuromast: note: %s\n", w)
 		}
@@ -206,7 +241,7 @@ func (s *session) finish(ctx context.Context, t *pipeline.Totals, elapsed time.D
 // show prints the findings: a table for people, JSON lines for programs; with --out --quiet nothing.
 func (s *session) show(stdout io.Writer, sum report.Summary) error {
 	width, isTerminal := terminal(stdout)
-	if s.out != "" && s.options.quiet {
+	if s.live || s.out != "" && s.quiet {
 		return nil
 	}
 	if s.out != "" || isTerminal {
@@ -245,7 +280,7 @@ func (s *session) summary(t *pipeline.Totals, elapsed time.Duration) report.Summ
 	for _, f := range s.found.found {
 		sum.Findings[f.Rule.ID]++
 	}
-	for _, in := range s.src.Inputs() {
+	for _, in := range s.inputs() {
 		sum.Inputs = append(sum.Inputs, report.Input{
 			Name: in.Name, Size: in.Size, Digest: fmt.Sprintf("%x", in.Digest), Frames: in.Frames,
 			Truncated: in.Truncated, Damage: in.Damage, Drops: in.Drops,

@@ -145,18 +145,64 @@ func checkNames(names ...string) error {
 // Build returns the detectors that are to run: those that are enabled; where only is given, those that it names, enabled
 // or not; never those that disable names. A detector is named by its section or by any of its rules, and runs as a whole.
 func Build(c Config, only, disable []string) ([]detectors.Detector, error) {
+	run, err := named(c, only, disable)
+	if err != nil {
+		return nil, err
+	}
+	var out []detectors.Detector
+	for i, key := range sections() {
+		if slices.Contains(run, key) {
+			out = append(out, c.entries()[i].build())
+		}
+	}
+	return out, nil
+}
+
+// named lists the sections of the detectors that are to run.
+func named(c Config, only, disable []string) (run []string, err error) {
 	if err := checkNames(slices.Concat(only, disable)...); err != nil {
 		return nil, err
 	}
 	keys, described := sections(), all()
-	var out []detectors.Detector
 	for i, e := range c.entries() {
 		in := func(list []string) bool {
 			return slices.ContainsFunc(called(keys[i], described[i]), func(n string) bool { return slices.Contains(list, n) })
 		}
 		if (e.enabled && len(only) == 0 || in(only)) && !in(disable) {
-			out = append(out, e.build())
+			run = append(run, keys[i])
 		}
 	}
-	return out, nil
+	return run, nil
+}
+
+// Change returns the detectors that are to run under next where running, built from current by Build with the same only
+// and disable, run now. A detector whose section is the same goes on with what it has learnt; the sections of those that
+// begin anew are named.
+func Change(running []detectors.Detector, current, next Config, only, disable []string) (out []detectors.Detector, anew []string, err error) {
+	before, err := named(current, only, disable)
+	if err != nil {
+		return nil, nil, err
+	}
+	after, err := named(next, only, disable)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(before) != len(running) {
+		return nil, nil, fmt.Errorf("%d detectors run, the configuration made %d", len(running), len(before))
+	}
+	for _, section := range after {
+		i := slices.Index(before, section)
+		if i >= 0 && reflect.DeepEqual(current.section(section), next.section(section)) {
+			out = append(out, running[i])
+			continue
+		}
+		out = append(out, next.entries()[slices.Index(sections(), section)].build())
+		anew = append(anew, section)
+	}
+	return out, anew, nil
+}
+
+// section returns the value of a section.
+func (c *Config) section(key string) any {
+	return reflect.ValueOf(*c).Field(slices.Index(sections(), key)).Interface()
 }

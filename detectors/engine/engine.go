@@ -22,6 +22,7 @@ package engine
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"neuromast/detectors"
@@ -100,15 +101,40 @@ func New(dets []detectors.Detector, cfg Config) *Engine {
 	if cfg.MaxOpen <= 0 {
 		cfg.MaxOpen = 4096
 	}
-	e := &Engine{
-		cfg: cfg, dets: dets,
-		flow: watchers[detectors.FlowWatcher](dets), dns: watchers[detectors.DNSWatcher](dets),
-		tls: watchers[detectors.TLSWatcher](dets), smb: watchers[detectors.SMBWatcher](dets),
-		rpc: watchers[detectors.RPCWatcher](dets), auth: watchers[detectors.AuthWatcher](dets),
-	}
+	e := &Engine{cfg: cfg}
+	e.call(dets)
 	e.env.e = e
 	e.ledger = newLedger(cfg.MaxOpen)
 	return e
+}
+
+// call makes dets the detectors that are called.
+func (e *Engine) call(dets []detectors.Detector) {
+	e.dets = dets
+	e.flow, e.dns = watchers[detectors.FlowWatcher](dets), watchers[detectors.DNSWatcher](dets)
+	e.tls, e.smb = watchers[detectors.TLSWatcher](dets), watchers[detectors.SMBWatcher](dets)
+	e.rpc, e.auth = watchers[detectors.RPCWatcher](dets), watchers[detectors.AuthWatcher](dets)
+}
+
+// Replace calls dets from the next item on. Detectors that were called before keep their deadlines; those of the others
+// are dropped, and the findings that they opened stay open until they are quiet.
+func (e *Engine) Replace(dets []detectors.Detector) {
+	place := make([]int, len(e.dets))
+	for i, d := range e.dets {
+		place[i] = slices.Index(dets, d)
+	}
+	kept := e.deadlines[:0]
+	for _, d := range e.deadlines {
+		if d.det >= 0 {
+			if d.det = place[d.det]; d.det < 0 {
+				continue
+			}
+		}
+		kept = append(kept, d)
+	}
+	e.deadlines = kept
+	heap.Init(&e.deadlines)
+	e.call(dets)
 }
 
 // Feed hands the items of m to the detectors and fires what is due up to its watermark.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"neuromast/sensor/packet"
 )
@@ -47,8 +48,21 @@ func Validate(n Networks, assets []Asset) error {
 	return err
 }
 
-// Site answers what an address is. It does not change after NewSite.
-type Site struct {
+// Site answers what an address is. It may be replaced while others ask it.
+type Site struct{ now atomic.Pointer[ranges] }
+
+// Replace makes s answer as other does now.
+func (s *Site) Replace(other *Site) { s.now.Store(other.now.Load()) }
+
+// Internal says whether an address belongs to the site. It does not allocate.
+func (s *Site) Internal(a packet.Addr) bool { return s.now.Load().internal(a) }
+
+// Asset returns what the configuration calls an address: a single address before a prefix, a longer prefix before a
+// shorter one.
+func (s *Site) Asset(a packet.Addr) (Asset, bool) { return s.now.Load().asset(a) }
+
+// ranges is a site as it was configured; it does not change.
+type ranges struct {
 	v4     []range4
 	v6     []range6
 	assets []Asset
@@ -73,7 +87,7 @@ type assetNet struct {
 
 // NewSite builds a site. Its error names every wrong entry.
 func NewSite(n Networks, assets []Asset) (*Site, error) {
-	s := &Site{assets: assets, exact: map[packet.Addr]int32{}}
+	s := &ranges{assets: assets, exact: map[packet.Addr]int32{}}
 	var errs []error
 	internal := n.Internal
 	if len(internal) == 0 {
@@ -100,10 +114,12 @@ func NewSite(n Networks, assets []Asset) (*Site, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return s, nil
+	site := &Site{}
+	site.now.Store(s)
+	return site, nil
 }
 
-func (s *Site) addAssets() (errs []error) {
+func (s *ranges) addAssets() (errs []error) {
 	names := map[string]int{}
 	owners := map[netip.Prefix]int{}
 	for i, a := range s.assets {
@@ -164,7 +180,7 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-func (s *Site) add(p netip.Prefix) {
+func (s *ranges) add(p netip.Prefix) {
 	if a := p.Addr(); a.Is4() {
 		b := a.As4()
 		first := binary.BigEndian.Uint32(b[:])
@@ -213,8 +229,7 @@ func join6(a *range6, b range6) bool {
 	return true
 }
 
-// Internal says whether an address belongs to the site. It does not allocate.
-func (s *Site) Internal(a packet.Addr) bool {
+func (s *ranges) internal(a packet.Addr) bool {
 	if a.Is4() {
 		x := binary.BigEndian.Uint32(a[12:])
 		lo, hi := 0, len(s.v4)
@@ -239,9 +254,7 @@ func (s *Site) Internal(a packet.Addr) bool {
 	return lo < len(s.v6) && s.v6[lo].first.compare(x) <= 0
 }
 
-// Asset returns what the configuration calls an address: a single address before a prefix, a longer prefix before a
-// shorter one.
-func (s *Site) Asset(a packet.Addr) (Asset, bool) {
+func (s *ranges) asset(a packet.Addr) (Asset, bool) {
 	if i, ok := s.exact[a]; ok {
 		return s.assets[i], true
 	}

@@ -8,6 +8,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 
 	"github.com/goccy/go-yaml"
@@ -18,25 +19,49 @@ import (
 	"neuromast/flows/enrich"
 	"neuromast/flows/proto"
 	"neuromast/flows/table"
+	"neuromast/sensor/capture/ring"
 	"neuromast/sensor/fragment"
 	"neuromast/sensor/packet"
 )
 
 // Config is the whole tree.
 type Config struct {
-	Networks  enrich.Networks `yaml:"networks"`  // which addresses are ours
-	Assets    []enrich.Asset  `yaml:"assets"`    // named hosts: name, addresses, role, critical
-	Memory    Memory          `yaml:"memory"`    // how much of it state may take
-	Packets   Packets         `yaml:"packets"`   // how frames are read
-	Flows     Flows           `yaml:"flows"`     // the flow table and the parsers
-	Detectors catalog.Config  `yaml:"detectors"` // one section per rule, named by its id
-	Export    Export          `yaml:"export"`    // where records go besides files
-	Sensor    Sensor          `yaml:"sensor"`    // who speaks
+	Networks   enrich.Networks `yaml:"networks"`   // which addresses are ours
+	Assets     []enrich.Asset  `yaml:"assets"`     // named hosts: name, addresses, role, critical
+	Memory     Memory          `yaml:"memory"`     // how much of it state may take
+	Capture    ring.Config     `yaml:"capture"`    // live capture: run
+	Packets    Packets         `yaml:"packets"`    // how frames are read
+	Flows      Flows           `yaml:"flows"`      // the flow table and the parsers
+	Detectors  catalog.Config  `yaml:"detectors"`  // one section per rule, named by its id
+	Export     Export          `yaml:"export"`     // where records go besides files
+	Sensor     Sensor          `yaml:"sensor"`     // who speaks
+	Telemetry  Telemetry       `yaml:"telemetry"`  // metrics over HTTP
+	Privileges Privileges      `yaml:"privileges"` // what run gives up
 }
 
 // Sensor names this sensor in every record.
 type Sensor struct {
 	ID string `yaml:"id"` // observer.name and the Kafka header sensor-id; letters, digits, - . and _
+}
+
+// Telemetry configures the one listener.
+type Telemetry struct {
+	Listen string `yaml:"listen"` // address for /metrics, /healthz and /readyz, such as 127.0.0.1:9477; empty: none
+}
+
+func (t Telemetry) validate() error {
+	if t.Listen == "" {
+		return nil
+	}
+	if _, port, err := net.SplitHostPort(t.Listen); err != nil || port == "" {
+		return fmt.Errorf("telemetry.listen: %q is not host:port", t.Listen)
+	}
+	return nil
+}
+
+// Privileges says what run becomes once its sockets are open.
+type Privileges struct {
+	User string `yaml:"user"` // the user to become when started as root
 }
 
 // Memory bounds state.
@@ -73,13 +98,15 @@ type Export struct {
 // Default returns the configuration that holds where nothing else is said.
 func Default() Config {
 	return Config{
-		Networks:  enrich.DefaultNetworks(),
-		Memory:    Memory{Budget: 512 << 20},
-		Packets:   Packets{Decoder: packet.Default(), Fragments: fragment.Default()},
-		Flows:     Flows{Table: table.Default(), Parser: proto.Default()},
-		Detectors: catalog.Default(),
-		Export:    Export{Kafka: kafka.Default(), Spool: spool.Default()},
-		Sensor:    Sensor{ID: "neuromast"},
+		Networks:   enrich.DefaultNetworks(),
+		Memory:     Memory{Budget: 512 << 20},
+		Packets:    Packets{Decoder: packet.Default(), Fragments: fragment.Default()},
+		Flows:      Flows{Table: table.Default(), Parser: proto.Default()},
+		Detectors:  catalog.Default(),
+		Export:     Export{Kafka: kafka.Default(), Spool: spool.Default()},
+		Sensor:     Sensor{ID: "neuromast"},
+		Capture:    ring.Default(),
+		Privileges: Privileges{User: "nobody"},
 	}
 }
 
@@ -87,6 +114,7 @@ func Default() Config {
 func (c *Config) Validate() error {
 	return errors.Join(
 		prefix("", enrich.Validate(c.Networks, c.Assets)),
+		prefix("capture", c.Capture.Validate()),
 		c.Packets.validate(),
 		prefix("flows.table", c.Flows.Table.Validate()),
 		prefix("flows.parser", c.Flows.Parser.Validate()),
@@ -94,6 +122,7 @@ func (c *Config) Validate() error {
 		prefix("export.kafka", c.Export.Kafka.Validate()),
 		prefix("export.spool", c.Export.Spool.Validate()),
 		c.Sensor.validate(),
+		c.Telemetry.validate(),
 	)
 }
 

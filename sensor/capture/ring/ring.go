@@ -58,6 +58,7 @@ func (c Config) Validate() error {
 // Stats counts what one ring saw.
 type Stats struct {
 	Interface string
+	Ring      int // of the interface's, from 0
 	Frames    uint64
 	Bytes     uint64
 	Drops     uint64  // by the kernel, because the ring was full

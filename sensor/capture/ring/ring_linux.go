@@ -81,7 +81,7 @@ func Open(cfg Config, name string, filter Filter, input uint32) (rings []*Ring, 
 		if cfg.Readers > 1 {
 			r.input.Name += "#" + strconv.Itoa(i)
 		}
-		r.stats.Interface = name
+		r.stats.Interface, r.stats.Ring = name, i
 		rings = append(rings, r)
 		if err := r.open(filter); err != nil {
 			return rings, fmt.Errorf("interface %s: %w", name, err)

@@ -1,0 +1,112 @@
+package telemetry
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// collector turns a State into metrics when it is asked.
+type collector struct{ state func() State }
+
+// metric describes one metric.
+func metric(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("neuromast_"+name, help, labels, nil)
+}
+
+var (
+	packets    = metric("packets_total", "Frames read.")
+	bytesRead  = metric("bytes_total", "Captured bytes of the frames read.")
+	decoded    = metric("decoded_packets_total", "Frames decoded down to a network protocol that the sensor reads.")
+	dropped    = metric("dropped_packets_total", "Frames dropped before the sensor, by cause.", "interface", "ring", "cause")
+	duplicates = metric("duplicate_packets_total", "Packets that a mirror copied twice.")
+	reordered  = metric("reordered_packets_total", "Packets that came late and were put where their time belongs.")
+	joined     = metric("joined_packets_total", "IP packets put together from fragments.")
+	anomalies  = metric("anomalies_total", "Packets with a named anomaly.", "anomaly")
+	losses     = metric("losses_total", "What was not seen or not kept, by kind.", "kind")
+	loadStep   = metric("load_step", "What is left undone because the sensor can't keep up: 0 nothing, 7 most.")
+	changes    = metric("load_changes_total", "How often the load step changed.")
+	lag        = metric("lag_seconds", "Wall clock less packet time.")
+	ringFrames = metric("ring_frames_total", "Frames read from a ring.", "interface", "ring")
+	ringBytes  = metric("ring_bytes_total", "Captured bytes read from a ring.", "interface", "ring")
+	ringFill   = metric("ring_fill_ratio", "Share of a ring that waits to be read.", "interface", "ring")
+	linkUp     = metric("interface_up", "1 while the interface is up.", "interface", "ring")
+	flowsBegun = metric("flows_begun_total", "Flows begun.")
+	flowsLive  = metric("flows_live", "Flows in the table.")
+	flowsMax   = metric("flows_max", "Flows that the table holds at most.")
+	evicted    = metric("flows_evicted_total", "Flows ended by the memory budget.")
+	tableBytes = metric("flow_table_bytes", "Memory of the flow table.")
+	findings   = metric("finding_records_total", "Records of findings.", "rule", "state")
+	produced   = metric("export_records_total", "Records of a topic, by what became of them.", "topic", "outcome")
+	waiting    = metric("export_spooled_records", "Records of a topic on the disk, not acknowledged yet.", "topic")
+	unsent     = metric("export_unsent_records", "Records that wait because the brokers were never reached.")
+	heap       = metric("heap_bytes", "Memory of the Go heap.")
+	uptime     = metric("uptime_seconds", "Since the start.")
+	build      = metric("build_info", "Always 1.", "version")
+)
+
+// Describe implements prometheus.Collector: metrics come and go with interfaces, rules and topics.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	s := c.state()
+	count := func(d *prometheus.Desc, n uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	count(packets, s.Packets)
+	count(bytesRead, s.Bytes)
+	count(decoded, s.Decoded)
+	count(duplicates, s.Duplicates)
+	count(reordered, s.Reordered)
+	count(joined, s.Joined)
+	count(changes, s.Changes)
+	gauge(loadStep, float64(s.LoadStep))
+	gauge(lag, s.Lag)
+	for name, n := range s.Anomalies {
+		count(anomalies, n, name)
+	}
+	for name, n := range s.Losses {
+		count(losses, n, name)
+	}
+	for _, i := range s.Interfaces {
+		ring := strconv.Itoa(i.Ring)
+		count(ringFrames, i.Frames, i.Name, ring)
+		count(ringBytes, i.Bytes, i.Name, ring)
+		count(dropped, i.Drops, i.Name, ring, "kernel")
+		count(dropped, i.NICDrops, i.Name, ring, "nic")
+		gauge(ringFill, i.Fill, i.Name, ring)
+		up := 1.0
+		if i.Down {
+			up = 0
+		}
+		gauge(linkUp, up, i.Name, ring)
+	}
+	count(flowsBegun, s.Flows.Begun)
+	count(evicted, s.Flows.Evicted)
+	gauge(flowsLive, float64(s.Flows.Live))
+	gauge(flowsMax, float64(s.Flows.Max))
+	gauge(tableBytes, float64(s.Flows.Bytes))
+	for _, f := range s.Findings {
+		count(findings, f.Count, f.Rule, f.State)
+	}
+	for topic, a := range s.Export.Topics {
+		for _, o := range []struct {
+			outcome string
+			n       uint64
+		}{
+			{"produced", a.Produced}, {"recovered", a.Recovered}, {"acknowledged", a.Acknowledged}, {"expired", a.Expired},
+			{"lost", a.Lost}, {"possibly_doubled", a.PossiblyDoubled}, {"retries", a.Retries},
+		} {
+			count(produced, o.n, topic, o.outcome)
+		}
+		gauge(waiting, float64(a.Waiting), topic)
+	}
+	gauge(unsent, float64(s.Export.Unsent))
+	gauge(heap, float64(s.Memory))
+	gauge(uptime, s.Uptime)
+	gauge(build, 1, s.Version)
+}
