@@ -69,11 +69,13 @@ func (l *live) tryReload(ctx context.Context) (changed []string, err error) {
 
 // needRestart lists the sections that can't change while the sensor runs: they need new rings, sockets or memory.
 func needRestart(now, next *config.Config) (keys []string) {
+	flows := next.Flows
+	flows.Table.MaxFlows = now.Flows.Table.MaxFlows // it follows from memory
 	for _, s := range []struct {
 		key       string
 		now, next any
 	}{
-		{"capture", now.Capture, next.Capture}, {"packets", now.Packets, next.Packets}, {"flows", now.Flows, next.Flows},
+		{"capture", now.Capture, next.Capture}, {"packets", now.Packets, next.Packets}, {"flows", now.Flows, flows},
 		{"memory", now.Memory, next.Memory}, {"sensor", now.Sensor, next.Sensor}, {"telemetry", now.Telemetry, next.Telemetry},
 		{"privileges", now.Privileges, next.Privileges}, {"export.spool", now.Export.Spool, next.Export.Spool},
 	} {

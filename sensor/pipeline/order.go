@@ -110,8 +110,10 @@ func (o *order) tick(at packet.Time) {
 		o.holding = false
 		o.place(o.held)
 	}
-	if o.started && at > o.newest && (at <= o.newest+leap || !o.holding) {
-		o.newest = at
+	switch {
+	case o.holding:
+	case !o.started, at > o.newest:
+		o.newest, o.started = at, true
 	}
 }
 

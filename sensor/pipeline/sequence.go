@@ -194,7 +194,7 @@ func (s *sequencer) deal(ctx context.Context, all bool) error {
 		}
 		s.take(ready[i])
 	}
-	if s.order.took(len(ready)); s.begun {
+	if s.order.took(len(ready)); s.begun || s.order.started {
 		s.advance(s.order.newest - window)
 	}
 	if all {
