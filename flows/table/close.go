@@ -48,11 +48,21 @@ func (s *Shard) turn(slot uint16, to packet.Time) {
 // Finish ends every flow at the end of the input.
 func (s *Shard) Finish(at packet.Time) {
 	s.Advance(at)
+	s.FinishFlows(at)
+	s.FinishParsers(at)
+}
+
+// FinishFlows ends every flow at the end of the input, up to which Advance was called.
+func (s *Shard) FinishFlows(at packet.Time) {
 	for _, q := range []*queue{&s.young, &s.old} {
 		for q.head != 0 {
 			s.finish(q.head, at, false)
 		}
 	}
+}
+
+// FinishParsers lets the parsers write what waits for an answer that will not come.
+func (s *Shard) FinishParsers(at packet.Time) {
 	if s.protos != nil {
 		s.protos.Advance(&s.out, at.Add(endOfInput))
 	}
@@ -79,20 +89,21 @@ func (s *Shard) finish(n uint32, at packet.Time, evicted bool) {
 // record writes a flow's state at a time.
 func (s *Shard) record(f *flow, at packet.Time, final, evicted bool) {
 	f.report++
+	total := s.total(f)
 	r := flows.Record{
 		Conn: s.conn(f), Last: f.last,
 		FirstRef: flows.Ref{Input: f.firstInput, Frame: f.firstFrame}, LastRef: flows.Ref{Input: f.lastInput, Frame: f.lastFrame},
-		Total: f.n, Delta: f.n, RTT: f.rtt, Side: -1, History: f.history, HistoryLen: f.historyLen, State: f.state(), App: f.app,
-		Final: final, Unreachable: f.unreachable, Evicted: evicted, Report: f.report, VLAN: f.vlan, NumVLAN: f.vlans,
+		Total: total, Delta: total, RTT: max(f.rtt, 0), Side: -1, History: f.history, HistoryLen: f.historyLen, State: f.state(), App: f.app,
+		Final: final, Unreachable: f.unreachable, Evicted: evicted, Report: f.report, VLAN: f.vlan, NumVLAN: f.vlans(),
 		OrigMAC: f.mac[flows.Orig], RespMAC: f.mac[flows.Resp],
 	}
 	r.Ref = r.LastRef
 	r.Outer = s.out.PutTunnels(s.outers.of(f.outer))
 	if sh := s.shapeFor(f, final); sh != nil {
 		for d := range r.Delta {
-			r.Delta[d] = since(&f.n[d], &sh.reported[d])
+			r.Delta[d] = since(&total[d], &sh.reported[d])
 		}
-		sh.reported = f.n
+		sh.reported = total
 		if sh.side.Num > 0 {
 			r.Side = s.out.PutSide(&sh.side)
 		}

@@ -18,7 +18,9 @@ type Config struct {
 }
 
 // FlowsIn is how many flows fit a budget of bytes, with their place in the index and their share of side records.
-func FlowsIn(budget int64) int { return int(budget / int64(flowBytes+16+shapeBytes/shapeShare)) }
+func FlowsIn(budget int64) int {
+	return int(budget / int64(flowBytes+16+(shapeBytes+troubleBytes)/shapeShare))
+}
 
 // Default returns the configuration that holds where nothing else is said. A SYN is repeated after 1, 3 and 7 s (RFC
 // 6298), so 10 s keep an attempt together; the others are chosen by us near those of Zeek and softflowd.

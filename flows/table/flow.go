@@ -10,11 +10,10 @@ type flow struct {
 	key         flows.Key
 	first, last packet.Time
 	reported    packet.Time // time of the last report, first where there was none
-	synAt       packet.Time
-	rtt         int64
+	rtt         int64       // ns; until the handshake is over less than zero: the time of the SYN
 	firstFrame  uint64
 	lastFrame   uint64
-	n           [2]flows.Counters
+	n           [2]counts
 	tcp         [2]side
 	firstInput  uint32
 	lastInput   uint32
@@ -24,14 +23,17 @@ type flow struct {
 	conn        uint32    // number of its connection for parsers, 0 none
 	report      uint32
 	outer       uint32 // number of the tunnels around its first packet, 0 none
+	trouble     uint32 // number of its counters of trouble, 0 none
 	slot        uint16 // of the wheel
 	events      events
 	vlan        [2]uint16
 	mac         [2]packet.MAC
+	flags       [2]uint8  // TCP flags seen, or-ed
 	once        [2]uint16 // history letters that are written once, by direction
 	history     [flows.MaxHistory]byte
 	historyLen  uint8
-	vlans       uint8
+	started     [2]bool  // a direction's sequence space is known
+	acked       [2]bool  // a direction has acknowledged
 	tries       [2]uint8 // how many payloads were looked at for the application
 	app         flows.App
 	origIsHi    bool
@@ -40,13 +42,20 @@ type flow struct {
 	attempt     bool // in the queue of attempts
 }
 
+// counts is what every flow counts in a direction; see flows.Counters.
+type counts struct{ Packets, IPBytes, PayloadBytes uint64 }
+
+// trouble is what few flows count.
+type trouble [2]struct {
+	GapBytes                       uint64
+	Retransmits, Gaps, ZeroWindows uint32
+}
+
 // side is one direction's sequence space.
 type side struct {
 	next, ack uint32 // next byte expected; highest acknowledgement sent
 	hole      uint32 // bytes missing before next
 	holeAt    uint32 // where they begin
-	started   bool
-	acked     bool
 }
 
 // events are the TCP events of a flow, from which its state follows.
@@ -115,6 +124,16 @@ func (f *flow) state() flows.State {
 		}
 	}
 	return flows.OTH
+}
+
+// vlans is how many VLAN ids there are: 0 is none.
+func (f *flow) vlans() (n uint8) {
+	for _, id := range f.vlan {
+		if id != 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // note appends a history letter, in capitals for the originator; once-only letters are remembered.

@@ -13,6 +13,7 @@ import (
 type Keyed struct {
 	Key     flows.Key
 	Hash    uint64 // fixed: shards and flow ids come from it
+	tag     uint32 // the table's own hash, 0 until it is needed
 	Swapped bool   // the packet goes from Hi to Lo
 }
 
@@ -34,7 +35,7 @@ func KeyOf(p *packet.Packet, k *Keyed) bool {
 		k.Key = flows.Key{Lo: p.Dst, Hi: p.Src, LoPort: dport, HiPort: sport, Segment: p.Segment, Proto: p.Proto}
 		k.Swapped = true
 	}
-	k.Hash = hash(&k.Key, 0)
+	k.Hash, k.tag = hash(&k.Key, 0), 0
 	return true
 }
 

@@ -18,8 +18,9 @@ const (
 	bareWindow = packet.Time(50 * time.Microsecond)
 )
 
-// seenPackets is how many packets a shard remembers; it must be a power of 2.
-const seenPackets = 1024
+// seenPackets is how many packets a shard remembers; it must be a power of 2. All shards together take 256 KiB, which stay
+// in the cache; at a million packets/s a copy that comes 100 µs later is missed once in 160 times.
+const seenPackets = 256
 
 // seen is a packet of the last moments: a hash of what its copies have in common, with its TTL as the lowest byte.
 type seen struct {
@@ -36,7 +37,7 @@ func (s *Shard) repeated(p *packet.Packet, k *Keyed) bool {
 	}
 	h := mix(k.Hash^direction^uint64(p.IPLen)<<8, uint64(p.Seq)<<32|uint64(p.Ack)^0x9e3779b97f4a7c15)
 	h = mix(h^uint64(p.Checksum)<<48^uint64(p.Window)<<32^uint64(p.Flags)<<16^uint64(p.ICMPType)<<8^uint64(p.ICMPCode), 0xd6e8feb86659fd93)
-	if b := p.Payload; len(b) >= 16 {
+	if b := p.Payload; p.Checksum == 0 && len(b) >= 16 { // no checksum: the first bytes must do
 		h = mix(h^binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])^0xa0761d6478bd642f)
 	}
 	e := &s.seen[h>>32%seenPackets]

@@ -10,13 +10,14 @@ import (
 
 // shapeAfter is the packets after which a flow gets a side record; maxShapes bounds them, as a share of the flows.
 const (
-	shapeAfter  = 16
-	shapeShare  = 8
-	burstGap    = time.Second
-	flowBytes   = uint64(unsafe.Sizeof(flow{}))
-	shapeBytes  = uint64(unsafe.Sizeof(shape{}))
-	endOfInput  = 365 * 24 * time.Hour // later than any deadline of a parser
-	minuteSlots = 5
+	shapeAfter   = 16
+	shapeShare   = 8
+	burstGap     = time.Second
+	flowBytes    = uint64(unsafe.Sizeof(flow{}))
+	shapeBytes   = uint64(unsafe.Sizeof(shape{}))
+	troubleBytes = uint64(unsafe.Sizeof(trouble{}))
+	endOfInput   = 365 * 24 * time.Hour // later than any deadline of a parser
+	minuteSlots  = 5
 )
 
 // shape is the bounded record of how a longer flow ran, and what its last report said.

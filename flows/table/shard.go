@@ -39,23 +39,25 @@ type Shard struct {
 	out    flows.Out
 	protos stream.Protocols
 
-	index  []uint64 // tag << 32 | number of flow + 1; 0 is free
-	used   int
-	chunks [][]flow
-	free   uint32 // head of the list of free flows, by flow.next; none is 0
-	wheel  [wheelSlots]uint32
-	now    packet.Time // reached by packets or Advance
-	mark   packet.Time // reached by Advance
-	young  queue       // attempts in order of their beginning, for eviction
-	old    queue       // all flows in order of their beginning
-	shapes []shape     // side records; number 0 is none
-	spare  []uint32    // free numbers of shapes
-	conns  []connection
-	idle   []uint32
-	outers outers
-	shed   Shed
-	seen   []seen // packets of the last moments, to tell copies
-	stats  Stats
+	index    []uint64 // tag << 32 | number of flow + 1; 0 is free
+	used     int
+	chunks   [][]flow
+	free     uint32 // head of the list of free flows, by flow.next; none is 0
+	wheel    [wheelSlots]uint32
+	now      packet.Time // reached by packets or Advance
+	mark     packet.Time // reached by Advance
+	young    queue       // attempts in order of their beginning, for eviction
+	old      queue       // all flows in order of their beginning
+	shapes   []shape     // side records; number 0 is none
+	spare    []uint32    // free numbers of shapes
+	conns    []connection
+	idle     []uint32
+	outers   outers
+	troubles []trouble // number 0 is for those beyond the bound
+	calm     []uint32  // free numbers of troubles
+	shed     Shed
+	seen     []seen // packets of the last moments, to tell copies
+	stats    Stats
 }
 
 // queue is a list of flows through flow.born, oldest first.
@@ -72,7 +74,7 @@ func New(shard uint8, cfg Config, seed uint64, protos stream.Protocols) *Shard {
 	return &Shard{
 		cfg: cfg, seed: seed, max: max(cfg.MaxFlows/flows.NumShards, 1), out: flows.Out{Shard: shard}, protos: protos,
 		index: make([]uint64, 64), shapes: make([]shape, 1), conns: make([]connection, 1),
-		seen: make([]seen, seenPackets),
+		seen: make([]seen, seenPackets), troubles: make([]trouble, 1),
 	}
 }
 
@@ -83,7 +85,8 @@ func (s *Shard) Out() *flows.Out { return &s.out }
 func (s *Shard) Stats() Stats {
 	st := s.stats
 	st.Live = uint64(s.used)
-	st.Bytes = uint64(len(s.chunks))*chunkFlows*flowBytes + uint64(len(s.index))*8 + uint64(len(s.shapes))*shapeBytes + s.outers.bytes()
+	st.Bytes = uint64(len(s.chunks))*chunkFlows*flowBytes + uint64(len(s.index))*8 + uint64(len(s.shapes))*shapeBytes + s.outers.bytes() +
+		uint64(len(s.troubles))*troubleBytes
 	return st
 }
 
@@ -169,6 +172,9 @@ func (s *Shard) remove(n uint32) {
 	s.dequeue(n, f)
 	if f.shape != 0 {
 		s.spare = append(s.spare, f.shape)
+	}
+	if f.trouble != 0 {
+		s.calm = append(s.calm, f.trouble)
 	}
 	s.outers.leave(f.outer)
 	*f = flow{next: s.free}

@@ -22,9 +22,9 @@ const (
 
 // tcp counts one segment: state, history, sequence space (RFC 9293), and hands its payload to the parsers.
 func (s *Shard) tcp(n uint32, f *flow, d flows.Dir, p *packet.Packet) {
-	c, me, peer := &f.n[d], &f.tcp[d], &f.tcp[d.Other()]
+	me, peer := &f.tcp[d], &f.tcp[d.Other()]
 	flags := p.Flags
-	c.Flags |= flags
+	f.flags[d] |= flags
 	syn, ack, rst, fin := flags&packet.SYN != 0, flags&packet.ACK != 0, flags&packet.RST != 0, flags&packet.FIN != 0
 	switch {
 	case syn && (fin || rst):
@@ -38,7 +38,7 @@ func (s *Shard) tcp(n uint32, f *flow, d flows.Dir, p *packet.Packet) {
 		f.note(d, 's', onceSYN)
 		if d == flows.Orig {
 			f.events |= origSYN
-			f.synAt = s.now
+			f.rtt = -int64(s.now)
 		} else {
 			f.events |= respOther
 		}
@@ -52,16 +52,16 @@ func (s *Shard) tcp(n uint32, f *flow, d flows.Dir, p *packet.Packet) {
 			f.events |= respOther
 		} else if f.events&(origSYN|respSYNACK|handshake) == origSYN|respSYNACK && ack {
 			f.events |= handshake
-			if f.synAt != 0 {
-				f.rtt = int64(s.now - f.synAt)
+			if f.rtt < 0 {
+				f.rtt += int64(s.now)
 			}
 		}
 	}
 	if syn {
 		seq++ // SYN takes a number; payload may follow it (RFC 7413)
 	}
-	if !me.started {
-		me.started, me.next = true, seq
+	if !f.started[d] {
+		f.started[d], me.next = true, seq
 	}
 	if size > 0 {
 		f.note(d, 'd', onceData)
@@ -69,17 +69,18 @@ func (s *Shard) tcp(n uint32, f *flow, d flows.Dir, p *packet.Packet) {
 	} else if ack && !syn && !fin && !rst {
 		f.note(d, 'a', onceACK)
 	}
-	if ack && peer.started && (!me.acked || int32(p.Ack-me.ack) > 0) {
-		me.ack, me.acked = p.Ack, true
+	if ack && f.started[d.Other()] && (!f.acked[d] || int32(p.Ack-me.ack) > 0) {
+		me.ack, f.acked[d] = p.Ack, true
 		if peer.hole > 0 && int32(p.Ack-peer.holeAt) > 0 { // the peer's bytes that we never saw were received
-			f.n[d.Other()].Gaps++
-			f.n[d.Other()].GapBytes += uint64(peer.hole)
+			t := &s.troubleOf(f)[d.Other()]
+			t.Gaps++
+			t.GapBytes += uint64(peer.hole)
 			f.note(d.Other(), 'g', onceGap)
 			peer.hole = 0
 		}
 	}
 	if p.Window == 0 && ack && !rst && !syn {
-		c.ZeroWindows++
+		s.troubleOf(f)[d].ZeroWindows++
 		f.note(d, 'w', onceZero)
 	}
 	ended := f.closed
@@ -135,7 +136,7 @@ func (s *Shard) sequence(f *flow, d flows.Dir, seq, size uint32) {
 		me.hole -= fill
 		c.PayloadBytes += uint64(fill)
 	default:
-		c.Retransmits++
+		s.troubleOf(f)[d].Retransmits++
 		f.note(d, 't', onceRetransmit)
 	}
 }

@@ -7,20 +7,24 @@ import (
 	"neuromast/flows"
 	"neuromast/flows/proto"
 	"neuromast/flows/table"
+	"neuromast/sensor/packet"
 )
 
 // worker owns the shards whose number is its own modulo the number of workers; nobody else touches them.
 type worker struct {
-	id     int
-	in     chan *lot
-	out    chan *flows.Batch
-	free   chan *flows.Batch
-	done   chan<- *lot
-	stride int
-	shards []*table.Shard // by shard number / stride
-	protos []*proto.Set
-	batch  *flows.Batch
-	shed   table.Shed
+	id      int
+	in      chan *lot
+	out     chan *flows.Batch
+	free    chan *flows.Batch
+	done    chan<- *lot
+	stride  int
+	shards  []*table.Shard // by shard number / stride
+	protos  []*proto.Set
+	batch   *flows.Batch
+	shed    table.Shed
+	live    bool
+	marks   uint64
+	touched uint64 // the sum of what was read ahead, so that it is read
 
 	mu    sync.Mutex
 	shown workerStats // what addTo shows while the worker runs
@@ -34,7 +38,7 @@ type workerStats struct {
 
 func newWorker(id int, cfg Config, done chan<- *lot) *worker {
 	w := &worker{
-		id: id, stride: cfg.Workers, done: done,
+		id: id, stride: cfg.Workers, live: cfg.Live, done: done,
 		in:   make(chan *lot, queueLen),
 		out:  make(chan *flows.Batch, batchesPer),
 		free: make(chan *flows.Batch, batchesPer),
@@ -84,22 +88,47 @@ func (w *worker) run(ctx context.Context) error {
 	return nil
 }
 
+// ahead is how many packets are looked for in memory before the first of them is added. Chosen by us: 16 hide the way to
+// memory where the table is large, and cost little where it is not.
+const ahead = 16
+
 // add enters packets into their shards.
 func (w *worker) add(l *lot, index []uint32) {
-	for _, x := range index {
-		i := x & 0xffff
-		switch x &^ 0xffff {
-		case inExtra:
-			k := &l.keys[i]
-			w.shard(k).Add(&l.extra[i], k)
-		case inQuote:
-			k := &l.quotes[i]
-			w.shard(k).Unreachable(k)
-		default:
-			b := l.batches[x>>16]
-			k := &b.keys[i]
-			w.shard(k).Add(&b.packets[i], k)
+	var entries [ahead]uint64
+	for len(index) > 0 {
+		n := min(ahead, len(index))
+		for i, x := range index[:n] {
+			if x < inQuote {
+				k := &l.batches[x>>16].keys[x&0xffff]
+				entries[i] = w.shard(k).Touch(k)
+			}
 		}
+		for i, x := range index[:n] {
+			if x < inQuote {
+				w.touched += w.shard(&l.batches[x>>16].keys[x&0xffff]).Approach(entries[i])
+			}
+		}
+		for _, x := range index[:n] {
+			w.one(l, x)
+		}
+		index = index[n:]
+	}
+}
+
+// one enters one packet.
+func (w *worker) one(l *lot, x uint32) {
+	i := x & 0xffff
+	switch x &^ 0xffff {
+	case inExtra:
+		k := &l.keys[i]
+		w.shard(k).Add(&l.extra[i], k)
+	case inQuote:
+		k := &l.quotes[i]
+		w.shard(k).Unreachable(k)
+	default:
+		b := l.batches[x>>16]
+		k := &b.keys[i]
+		w.shard(k).Add(&b.packets[i], k)
 	}
 }
 
@@ -110,21 +139,41 @@ func (w *worker) shard(k *table.Keyed) *table.Shard {
 // mark closes what packet time has ended and hands the batch on.
 func (w *worker) mark(ctx context.Context, m mark) error {
 	for _, s := range w.shards {
-		if m.final {
-			s.Finish(m.at)
-		} else {
-			s.Advance(m.at)
-		}
+		s.Advance(m.at)
 	}
-	w.show()
-	b := w.batch
-	b.Worker, b.Watermark, b.Final = w.id, m.at, m.final
-	b.Sort()
-	if err := send(ctx, w.out, b); err != nil {
+	if w.marks++; w.live || w.marks%16 == 0 || m.final {
+		w.show()
+	}
+	if !m.final {
+		return w.hand(ctx, m.at, false)
+	}
+	if err := w.hand(ctx, m.at-1, false); err != nil {
 		return err
 	}
-	if m.final {
-		return nil
+	// The end of the input: all flows end at once. They go on in one batch for each shard, so that memory need not hold
+	// the records of all; every worker hands on as many batches.
+	for n := range flows.NumShards {
+		if n%w.stride == w.id {
+			w.shards[n/w.stride].FinishFlows(m.at)
+		}
+		if err := w.hand(ctx, m.at-1, false); err != nil {
+			return err
+		}
+	}
+	for _, s := range w.shards {
+		s.FinishParsers(m.at)
+	}
+	w.show()
+	return w.hand(ctx, m.at, true)
+}
+
+// hand sorts the batch, sends it to analysis and takes another.
+func (w *worker) hand(ctx context.Context, at packet.Time, final bool) error {
+	b := w.batch
+	b.Worker, b.Watermark, b.Final = w.id, at, final
+	b.Sort()
+	if err := send(ctx, w.out, b); err != nil || final {
+		return err
 	}
 	return w.nextBatch(ctx)
 }
