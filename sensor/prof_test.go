@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"runtime/pprof"
+	"strings"
 	"testing"
 )
 
@@ -13,7 +14,7 @@ func TestProfile(t *testing.T) {
 	}
 	f, _ := os.Create(path)
 	pprof.StartCPUProfile(f)
-	run(t, "replay", "--quiet", "--workers", "1", "--out", "/tmp/wl/out", os.Getenv("NM_FILE"))
+	run(t, strings.Fields(os.Getenv("NM_ARGS"))...)
 	pprof.StopCPUProfile()
 	f.Close()
 }

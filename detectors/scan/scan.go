@@ -23,7 +23,8 @@ const (
 // deadClients is how many clients of a failing service make it a dead server (detectors: the shared-failure test).
 const deadClients = 5
 
-// maxDead bounds the failing services whose clients are counted; 120 bytes each.
+// maxDead bounds the failing services whose clients are counted, 80 bytes each; a power of two. Two that share a place
+// push each other out.
 const maxDead = 1 << 14
 
 // stealthStep is what a probe adds that no stack sends: ln 30, chosen by us because broken middle boxes exist.
@@ -41,7 +42,7 @@ type Detector struct {
 	seen     *stat.Seen
 	internal *lru.Table[detectors.HostKey, source]
 	external *lru.Table[detectors.HostKey, source]
-	dead     *lru.Table[target, clients]
+	dead     []clients // of failing services, each at the place of its hash
 	site     site
 	outside  outside
 	alive    uint64 // flows of which one direction was seen though both must have been there
@@ -72,14 +73,9 @@ type met struct {
 	talked  bool
 }
 
-// target is a service of a host.
-type target struct {
-	host    detectors.HostKey
-	service service
-}
-
-// clients are the first few that failed at a target.
+// clients are the first few that failed at a service.
 type clients struct {
+	target uint64
 	hashes [deadClients + 3]uint64
 	n      uint8
 }
@@ -98,7 +94,7 @@ func New(cfg Config) *Detector {
 	lost := func(_ detectors.HostKey, s *source) { d.evicted += uint64(len(s.walks)) }
 	d.internal = lru.New(cfg.MaxSources, lost)
 	d.external = lru.New(cfg.MaxSources, lost)
-	d.dead = lru.New[target, clients](maxDead, nil)
+	d.dead = make([]clients, maxDead)
 	return d
 }
 
@@ -286,7 +282,11 @@ func (d *Detector) weight(now packet.Time, c *contact, toInside bool, actor uint
 
 // sharers counts the clients that failed at the target, this one included, where they make it a dead server; else 1.
 func (d *Detector) sharers(c *contact, actor uint64) float64 {
-	v, _ := d.dead.Use(target{c.target, c.service})
+	of := stat.Join(stat.Join(stat.HashAddr(c.target.Addr), uint64(c.target.Segment)), uint64(c.service.proto)<<16|uint64(c.service.port))
+	v := &d.dead[of%maxDead]
+	if v.target != of {
+		*v = clients{target: of}
+	}
 	known := false
 	for _, h := range v.hashes[:v.n] {
 		known = known || h == actor
@@ -320,7 +320,7 @@ func (s *source) walk(now packet.Time, k kind, c *contact, begin bool) *walk {
 		n++
 		if k == overHosts || k == overEchoes || k == overOutside && w.service == c.service || k == overPorts && w.target == c.target {
 			if now.Sub(w.last) > staleAfter {
-				*w = walk{kind: k, actor: c.actor, target: w.target, service: w.service}
+				w.begin(progress{kind: k, actor: c.actor, target: w.target, service: w.service})
 			}
 			return w
 		}
@@ -331,13 +331,18 @@ func (s *source) walk(now packet.Time, k kind, c *contact, begin bool) *walk {
 	if !begin {
 		return nil
 	}
-	w := &walk{kind: k, actor: c.actor}
+	p := progress{kind: k, actor: c.actor}
 	switch k {
 	case overOutside:
-		w.service = c.service
+		p.service = c.service
 	case overPorts:
-		w.target = c.target
+		p.target = c.target
 	}
+	if n >= room && !victim.waiting { // the calmest makes room, and nobody waits for its last word
+		victim.begin(p)
+		return victim
+	}
+	w := &walk{progress: p}
 	if n < room {
 		s.walks = append(s.walks, w)
 		return w
@@ -355,7 +360,7 @@ func (d *Detector) decide(env detectors.Env, s *source, w *walk) {
 	if w.alarmed {
 		if w.level == 0 { // it came down: the episode is over
 			d.say(env, w)
-			*w = walk{kind: w.kind, actor: w.actor, target: w.target, service: w.service}
+			w.begin(progress{kind: w.kind, actor: w.actor, target: w.target, service: w.service})
 			return
 		}
 		if w.contacts() >= 2*w.said {
@@ -412,10 +417,10 @@ func (d *Detector) fold(env detectors.Env, s *source, w *walk) *walk {
 		return w
 	}
 	if block == nil {
-		block = &walk{kind: overPortsOf, actor: w.actor}
+		block = &walk{progress: progress{kind: overPortsOf, actor: w.actor}}
 		s.walks = append(s.walks, block)
 	} else if now.Sub(block.last) > staleAfter {
-		*block = walk{kind: overPortsOf, actor: w.actor}
+		block.begin(progress{kind: overPortsOf, actor: w.actor})
 	}
 	block.absorb(w)
 	w.level = 0

@@ -49,6 +49,12 @@ type probe struct {
 
 // walk is one sequential test and what it has seen since it left zero.
 type walk struct {
+	progress
+	latest [lastProbes]probe // the last failures, as many as there were
+}
+
+// progress is what a walk begins anew with.
+type progress struct {
 	kind    kind
 	actor   detectors.HostKey
 	target  detectors.HostKey // overPorts
@@ -71,7 +77,6 @@ type walk struct {
 	lifted      bool // by a burst of echo requests
 
 	first    []probe // the first failures
-	latest   [lastProbes]probe
 	services []tally
 	others   uint32 // contacts with services beyond those
 	open     []probe
@@ -84,13 +89,19 @@ type walk struct {
 	grew    uint32 // failures when growth was last said
 }
 
+// begin makes w a walk that has seen nothing. Most walks end after one step: their memory is used again.
+func (w *walk) begin(p progress) {
+	p.first, p.services, p.open = w.first[:0], w.services[:0], w.open[:0]
+	w.progress = p
+}
+
 func (w *walk) failures() uint32 { return w.refused + w.silent }
 func (w *walk) contacts() uint32 { return w.refused + w.silent + w.answered }
 
 // add makes one step and says whether the walk began with it.
 func (w *walk) add(c *contact, step, limit float64) (begun bool) {
 	if w.level == 0 && !w.alarmed && (w.kind != overEchoes || c.at.Sub(w.last) > echoWithin) {
-		*w = walk{kind: w.kind, actor: w.actor, target: w.target, service: w.service, start: c.at}
+		w.begin(progress{kind: w.kind, actor: w.actor, target: w.target, service: w.service, start: c.at})
 		begun = true
 	}
 	w.level = min(stat.Reflect(w.level, step), limit)

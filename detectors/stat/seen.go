@@ -1,6 +1,7 @@
 package stat
 
 import (
+	"math/bits"
 	"time"
 
 	"neuromast/sensor/packet"
@@ -59,7 +60,7 @@ func (s *Seen) Add(now packet.Time, hash uint64) (isNew bool) {
 	}
 	f := s.filters[s.newest]
 	for range numHashes {
-		bit := h1 % n
+		bit, _ := bits.Mul64(h1, n) // h1 * n / 2^64: as even as a remainder, without a division (Lemire 2019)
 		f[bit/64] |= 1 << (bit % 64)
 		h1 += h2
 	}
@@ -73,7 +74,7 @@ func (s *Seen) Early() uint64 { return s.early }
 func (s *Seen) has(g int, h1, h2, n uint64) bool {
 	f := s.filters[g]
 	for range numHashes {
-		bit := h1 % n
+		bit, _ := bits.Mul64(h1, n)
 		if f[bit/64]&(1<<(bit%64)) == 0 {
 			return false
 		}

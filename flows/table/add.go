@@ -21,7 +21,7 @@ func (s *Shard) Approach(entry uint64) uint64 {
 		return 0
 	}
 	f := s.at(uint32(entry))
-	return uint64(f.last) + f.n[flows.Resp].Packets + uint64(f.prev) + uint64(f.history[0])
+	return uint64(f.key.Lo[0]) + uint64(f.last) + f.n[flows.Resp].Packets + uint64(f.prev) + uint64(f.history[0])
 }
 
 // Add takes one packet of the shard; k is its KeyOf.

@@ -41,6 +41,7 @@ type Shard struct {
 
 	index    []uint64 // tag << 32 | number of flow + 1; 0 is free
 	used     int
+	memory   *Memory
 	chunks   [][]flow
 	free     uint32 // head of the list of free flows, by flow.next; none is 0
 	wheel    [wheelSlots]uint32
@@ -65,14 +66,14 @@ type queue struct{ head, tail uint32 }
 
 const (
 	chunkFlows = 128
-	wheelSlots = 1024
-	wheelStep  = packet.Time(time.Second)
+	wheelSlots = 2048
+	wheelStep  = packet.Time(time.Second / 8)
 )
 
 // New makes an empty shard.
-func New(shard uint8, cfg Config, seed uint64, protos stream.Protocols) *Shard {
+func New(shard uint8, cfg Config, seed uint64, memory *Memory, protos stream.Protocols) *Shard {
 	return &Shard{
-		cfg: cfg, seed: seed, max: max(cfg.MaxFlows/flows.NumShards, 1), out: flows.Out{Shard: shard}, protos: protos,
+		cfg: cfg, memory: memory, seed: seed, max: max(cfg.MaxFlows/flows.NumShards, 1), out: flows.Out{Shard: shard}, protos: protos,
 		index: make([]uint64, 64), shapes: make([]shape, 1), conns: make([]connection, 1),
 		seen: make([]seen, seenPackets), troubles: make([]trouble, 1),
 	}
@@ -119,7 +120,7 @@ func (s *Shard) insert(k *flows.Key, tag uint32) (uint32, *flow) {
 	}
 	if s.free == 0 {
 		base := uint32(len(s.chunks)) * chunkFlows
-		c := make([]flow, chunkFlows)
+		c := s.memory.chunk()
 		for i := range c {
 			c[i].next = base + uint32(i) + 2
 		}

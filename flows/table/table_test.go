@@ -28,7 +28,7 @@ type wire struct {
 }
 
 func newWire(cfg Config, seed uint64) *wire {
-	w := &wire{Shard: New(0, cfg, seed, nil), now: start}
+	w := &wire{Shard: New(0, cfg, seed, NewMemory(), nil), now: start}
 	w.Out().Batch = &w.batch
 	return w
 }

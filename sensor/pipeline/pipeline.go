@@ -33,6 +33,10 @@ import (
 // period is the packet time between two watermarks: chosen by us, because timeouts are given in seconds.
 const period = packet.Time(time.Second)
 
+// markEvery is how many packets a watermark is sent after at the latest, so that a batch of records stays small where
+// packet time has room for many.
+const markEvery = 1 << 15
+
 // Batches in flight bound the memory between the stages: a source has frameBatches, of which the sequencer holds back at
 // most two or three for their order; each worker's queue holds at most queueLen of numLots.
 const (
@@ -138,9 +142,10 @@ func (p *Pipeline) Run(ctx context.Context) (*Totals, error) {
 	for range numLots {
 		lots <- &lot{parts: make([]part, n)}
 	}
+	memory := table.NewMemory()
 	workers := make([]*worker, n)
 	for i := range workers {
-		workers[i] = newWorker(i, p.cfg, lots)
+		workers[i] = newWorker(i, p.cfg, memory, lots)
 	}
 	p.mu.Lock()
 	p.workers = workers

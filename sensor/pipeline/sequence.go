@@ -58,6 +58,7 @@ type sequencer struct {
 	now   packet.Time
 	tick  packet.Time
 	begun bool
+	given int // packets since the last mark
 	drops uint64
 	load  overload
 	t     *Totals
@@ -292,6 +293,7 @@ func (s *sequencer) incomplete(p *packet.Packet, buf []byte) {
 
 // give enters an index into the part of the worker that owns a key.
 func (s *sequencer) give(k *table.Keyed, index uint32) {
+	s.given++
 	w := &s.lot.parts[int(table.ShardOf(k))%len(s.lot.parts)]
 	w.index = append(w.index, index)
 }
@@ -305,10 +307,15 @@ func (s *sequencer) advance(at packet.Time) {
 	case at > s.now:
 		s.now = at
 	}
-	if s.now < s.tick+1+period {
+	switch {
+	case s.now >= s.tick+1+period:
+		s.tick = s.now - s.now%period - 1
+	case s.given >= markEvery && s.now > s.tick+1:
+		s.tick = s.now - 1
+	default:
 		return
 	}
-	s.tick = s.now - s.now%period - 1
+	s.given = 0
 	s.joiner.Due(s.tick, s.incomplete)
 	for w := range s.lot.parts {
 		p := &s.lot.parts[w]

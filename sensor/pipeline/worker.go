@@ -36,7 +36,7 @@ type workerStats struct {
 	proto proto.Stats
 }
 
-func newWorker(id int, cfg Config, done chan<- *lot) *worker {
+func newWorker(id int, cfg Config, memory *table.Memory, done chan<- *lot) *worker {
 	w := &worker{
 		id: id, stride: cfg.Workers, live: cfg.Live, done: done,
 		in:   make(chan *lot, queueLen),
@@ -49,7 +49,7 @@ func newWorker(id int, cfg Config, done chan<- *lot) *worker {
 	for s := id; s < flows.NumShards; s += w.stride {
 		set := proto.New(cfg.Proto)
 		w.protos = append(w.protos, set)
-		w.shards = append(w.shards, table.New(uint8(s), cfg.Table, cfg.Seed, set))
+		w.shards = append(w.shards, table.New(uint8(s), cfg.Table, cfg.Seed, memory, set))
 	}
 	return w
 }
