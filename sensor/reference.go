@@ -55,7 +55,7 @@ underscores (NEUROMAST_EXPORT_KAFKA_BROKERS).`,
 func schemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema [NAME]",
-		Short: "Print the JSON Schema of a record: finding, incident, flow or dns",
+		Short: "Print the JSON Schema of a record: finding, incident, flow, folded, dns or health",
 		Args:  args(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return schemaNames(), cobra.ShellCompDirectiveNoFileComp

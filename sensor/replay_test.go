@@ -209,7 +209,7 @@ func TestGoldenFindings(t *testing.T) {
 // TestEveryRecordFitsItsSchema validates all that replay writes.
 func TestEveryRecordFitsItsSchema(t *testing.T) {
 	compiled := map[string]*jsonschema.Schema{}
-	for _, name := range []string{"finding", "flow", "dns"} {
+	for _, name := range []string{"finding", "flow", "dns", "folded"} {
 		text, err := fs.ReadFile(schema.Schemas(), name+".schema.json")
 		if err != nil {
 			t.Fatal(err)
@@ -230,6 +230,11 @@ func TestEveryRecordFitsItsSchema(t *testing.T) {
 		dir := results(t, craftCapture(t, name))
 		for file, kind := range map[string]string{"findings.jsonl": "finding", "flows.jsonl": "flow", "dns.jsonl": "dns"} {
 			for i, doc := range lines(t, filepath.Join(dir, file)) {
+				if get(doc, "event.dataset") == schema.FoldedDataset {
+					kind = "folded"
+				} else if file == "flows.jsonl" {
+					kind = "flow"
+				}
 				if err := compiled[kind].Validate(any(doc)); err != nil {
 					t.Fatalf("%s %s line %d: %v", name, file, i+1, err)
 				}

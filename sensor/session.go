@@ -46,6 +46,7 @@ type session struct {
 	oneSide uint64
 	dns     uint64
 	line    []byte // reused by the recorder's goroutine
+	fold    folder
 }
 
 // plan says what a session is to do.
@@ -88,6 +89,7 @@ func newSession(ctx context.Context, p plan, cfg config.Config) (*session, error
 		inputs = append(inputs, in.Name)
 	}
 	s.env = schema.NewEnv(schema.Config{SensorID: cfg.Sensor.ID, Version: version, Site: s.site, Inputs: inputs})
+	s.fold.whole = uint64(cfg.Flows.Whole)
 	s.analysis = &analysis{
 		dets:      dets,
 		changes:   make(chan func()),
@@ -170,6 +172,9 @@ func (s *session) Record(m *flows.Merged) error {
 			if s.files == nil {
 				continue
 			}
+			if s.fold.take(r) {
+				continue
+			}
 			topic, s.line = export.Flows, schema.AppendFlow(s.line[:0], b, r, s.env)
 		case flows.KindDNS:
 			s.dns++
@@ -181,6 +186,15 @@ func (s *session) Record(m *flows.Merged) error {
 			continue
 		}
 		if err := s.files.Line(topic, s.line); err != nil {
+			return err
+		}
+	}
+	if s.files == nil {
+		return nil
+	}
+	for _, f := range s.fold.due(m.Watermark, m.Final) {
+		s.line = schema.AppendFolded(s.line[:0], f, s.env)
+		if err := s.files.Line(export.Flows, s.line); err != nil {
 			return err
 		}
 	}

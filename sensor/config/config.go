@@ -86,6 +86,7 @@ const flowShare = 2
 // Flows configures flow state and parsers.
 type Flows struct {
 	Table  table.Config `yaml:"table"`  // bounds and timeouts of the flow table
+	Whole  uint32       `yaml:"whole"`  // unanswered attempts of one originator at one port that are written whole in a minute; the others are folded into one record with their sums; 0: all are written whole
 	Parser proto.Config `yaml:"parser"` // bounds of the protocol parsers
 }
 
@@ -101,7 +102,7 @@ func Default() Config {
 		Networks:   enrich.DefaultNetworks(),
 		Memory:     Memory{Budget: 512 << 20},
 		Packets:    Packets{Decoder: packet.Default(), Fragments: fragment.Default()},
-		Flows:      Flows{Table: table.Default(), Parser: proto.Default()},
+		Flows:      Flows{Whole: 100, Table: table.Default(), Parser: proto.Default()},
 		Detectors:  catalog.Default(),
 		Export:     Export{Kafka: kafka.Default(), Spool: spool.Default()},
 		Sensor:     Sensor{ID: "neuromast"},
