@@ -33,6 +33,7 @@ type replayOptions struct {
 	format   string
 	out      string
 	config   string
+	bpf      string
 	workers  int
 	only     []string
 	disable  []string
@@ -53,6 +54,7 @@ not be read as a capture or output failed, 2 wrong usage or configuration.`,
 		Example: `  neuromast replay capture.pcap
   neuromast replay --out result --workers 2 day1.pcapng.zst day2.pcapng.zst
   neuromast replay --only dns.info --set detectors.dns.info.floor_10m=1000 capture.pcap
+  neuromast replay --bpf 'host 10.0.0.5 and not port 443' capture.pcap
   zcat capture.pcap.gz | neuromast replay -`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, paths []string) error {
@@ -65,6 +67,7 @@ not be read as a capture or output failed, 2 wrong usage or configuration.`,
 	f.StringVar(&o.format, "format", "ecs", "format of the records: ecs")
 	f.StringVar(&o.out, "out", "", "`directory` to write results into; made where missing")
 	f.StringVar(&o.config, "config", "", "configuration `file`; neuromast config lists the keys")
+	f.StringVar(&o.bpf, "bpf", "", "analyse only what this tcpdump `filter` takes")
 	f.IntVar(&o.workers, "workers", min(runtime.NumCPU(), 16), "worker goroutines; results don't depend on it")
 	f.StringSliceVar(&o.only, "only", nil, "run only these `rules` (neuromast detectors lists them)")
 	f.StringSliceVar(&o.disable, "disable", nil, "don't run these `rules`")
@@ -115,11 +118,15 @@ func replay(ctx context.Context, o replayOptions, paths []string, stdin io.Reade
 // replayOne analyses one timeline from start to end.
 func replayOne(ctx context.Context, o replayOptions, cfg config.Config, paths []string, out string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	started := time.Now()
-	src, err := capture.Open(paths, stdin)
+	inputs, err := capture.Open(paths, stdin)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, src.Close()) }()
+	defer func() { err = errors.Join(err, inputs.Close()) }()
+	src, err := filter(inputs, o.bpf)
+	if err != nil {
+		return usageError{err}
+	}
 
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level(o.quiet)}))
 	s, err := newSession(ctx, plan{

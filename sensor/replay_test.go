@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"io/fs"
 	"net/netip"
@@ -280,6 +281,27 @@ func TestExitsAndErrors(t *testing.T) {
 }
 
 // TestCutCapture holds that a capture that ends early is analysed as far as it goes, and that the summary says so.
+// TestFilter holds that a filter leaves out what it says, and that a wrong one is the caller's mistake.
+func TestFilter(t *testing.T) {
+	path := craftCapture(t, "intrusion")
+	all := get(readJSON(t, filepath.Join(results(t, path), "summary.json")), "packets.read").(float64)
+	dir := results(t, "--bpf", "port 53", path)
+	dns := get(readJSON(t, filepath.Join(dir, "summary.json")), "packets.read").(float64)
+	rest := get(readJSON(t, filepath.Join(results(t, "--bpf", "not port 53", path), "summary.json")), "packets.read").(float64)
+	if dns == 0 || rest == 0 || dns+rest != all {
+		t.Errorf("%v frames; %v of DNS, %v others", all, dns, rest)
+	}
+	for _, f := range lines(t, filepath.Join(dir, "flows.jsonl")) {
+		if get(f, "destination.port") != 53.0 {
+			t.Fatalf("port %v", get(f, "destination.port"))
+		}
+	}
+	var usage usageError
+	if _, _, err := run(t, "replay", "--bpf", "prot 53", path); !errors.As(err, &usage) || !strings.Contains(err.Error(), `"prot" (column 1)`) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestCutCapture(t *testing.T) {
 	whole, err := os.ReadFile(craftCapture(t, "scan"))
 	if err != nil {

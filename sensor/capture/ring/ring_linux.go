@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"neuromast/sensor/bpf"
 	"neuromast/sensor/capture"
 	"neuromast/sensor/packet"
 )
@@ -60,6 +61,15 @@ type Ring struct {
 
 // Filter is a classic BPF program as the kernel takes it.
 type Filter []unix.SockFilter
+
+// NewFilter converts a program.
+func NewFilter(p bpf.Program) Filter {
+	f := make(Filter, len(p))
+	for i, in := range p {
+		f[i] = unix.SockFilter{Code: in.Op, Jt: in.Jt, Jf: in.Jf, K: in.K}
+	}
+	return f
+}
 
 // Open opens the rings of an interface: cfg.Readers of them. They are inputs from number input on.
 func Open(cfg Config, name string, filter Filter, input uint32) (rings []*Ring, err error) {

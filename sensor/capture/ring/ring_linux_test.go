@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"neuromast/pcaps/wire"
+	"neuromast/sensor/bpf"
 	"neuromast/sensor/capture"
 	"neuromast/sensor/packet"
 )
@@ -225,6 +226,22 @@ func TestRing(t *testing.T) {
 		}
 		if len(got) == 0 {
 			t.Error("nothing came")
+		}
+	})
+
+	step(t, "a compiled filter knows the tag that the kernel took out", func(t *testing.T) {
+		p, err := bpf.Compile("vlan 291 and vlan 7 or ether proto 0x88b6", packet.LinkEthernet, bpf.Ancillary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := open(t, small(), NewFilter(p))[0]
+		if err := sender(t).Send([][]byte{
+			frame(1, 60), frame(2, 60, 0x8100, 291), frame(3, 60, 0x88a8, 291, 0x8100, 7), frame(4, 60, 0x8100, 292, 0x8100, 7),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := drain(t, r); len(got) != 1 || got[0][25] != 3 {
+			t.Errorf("%d frames: % x", len(got), got)
 		}
 	})
 
