@@ -7,7 +7,7 @@ PACKAGES := ./...
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test check bench bench-ent fuzz golden docs score kafka kafka-stop test-kafka clean help
+.PHONY: build demo test check bench bench-peers fuzz golden docs score kafka kafka-stop test-kafka clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -35,10 +35,14 @@ BENCHTIME ?= 1s
 bench:           ## Go benchmarks of every stage: packets/s, ns, allocations
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -benchmem $(PACKAGES)
 
-ENT ?= 100000
-bench-ent: build ## the whole sensor on two million packets, in turn with the peers that are installed
+bench-peers: build ## the whole sensor on five workloads, in turn with the peers that are installed (as root it installs what Debian has)
 	@mkdir -p $(OUT)/bench
-	@test -f $(OUT)/bench/ent.pcap || $(GO) run ./pcaps/write -o $(OUT)/bench -ent $(ENT)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && [ -z "$(NO_INSTALL)" ]; then \
+	  for p in time tcpdump softflowd nfdump argus-server libndpi-bin; do \
+	    dpkg -s $$p >/dev/null 2>&1 || apt-get install -y -qq --no-install-recommends $$p >/dev/null 2>&1 || echo "$$p can't be installed"; \
+	  done; \
+	  dpkg -s suricata >/dev/null 2>&1 || apt-get install -y -qq --no-install-recommends suricata/bookworm-backports libhtp2/bookworm-backports >/dev/null 2>&1 || echo "suricata can't be installed"; \
+	fi
 	pcaps/workload/bench.sh $(BIN) $(OUT)/bench
 
 FUZZTIME ?= 60s

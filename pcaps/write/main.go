@@ -2,10 +2,12 @@
 //
 //	go run ./pcaps/write -o DIR [NAME|FILE.txt …]
 //
-// Without names it writes all of them. A word that ends in .txt is a description of your own. The workload that speed is
-// measured on is written by
+// Without names it writes all of them. A word that ends in .txt is a description of your own. The workloads that speed is
+// measured on are written by
 //
-//	go run ./pcaps/write -o DIR -ent 100000
+//	go run ./pcaps/write -o DIR -workload ent=100000|small=10000000|churn=5000000|dns=3000000|real=CAPTURES
+//
+// ent counts conversations, small, churn and dns packets; real names a directory of captures.
 package main
 
 import (
@@ -16,6 +18,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"neuromast/pcaps"
@@ -26,10 +29,13 @@ import (
 func main() {
 	dir := flag.String("o", ".", "`directory` to write into")
 	list := flag.Bool("list", false, "list the captures and the verbs of a description")
-	ent := flag.Int("ent", 0, "write the enterprise workload with so many `flows` instead, as DIR/ent.pcap")
+	load := flag.String("workload", "", "write a workload instead, `NAME=SIZE`, as DIR/NAME.pcap")
 	flag.Parse()
-	if *ent > 0 {
-		exit(create(filepath.Join(*dir, "ent.pcap"), workload.Ent{Seed: 1, Flows: *ent, Scale: 0.6}.Write))
+	if *load != "" {
+		name, size, _ := strings.Cut(*load, "=")
+		write, err := workloadOf(name, size)
+		exit(err)
+		exit(create(filepath.Join(*dir, name+".pcap"), write))
 		return
 	}
 	if *list {
@@ -44,6 +50,28 @@ func main() {
 	for _, name := range names {
 		exit(write(*dir, name))
 	}
+}
+
+// workloadOf returns the writer of a workload.
+func workloadOf(name, size string) (func(io.Writer) error, error) {
+	if name == "real" {
+		return func(w io.Writer) error { return workload.Real{Dir: size, Copies: 8}.Write(w, os.Stderr) }, nil
+	}
+	n, err := strconv.Atoi(size)
+	if err != nil || n < 1 {
+		return nil, fmt.Errorf("-workload %s=%s: a size of one or more was expected", name, size)
+	}
+	switch name {
+	case "ent":
+		return workload.Ent{Seed: 1, Flows: n, Scale: 0.6}.Write, nil
+	case "small":
+		return workload.Small{Packets: n}.Write, nil
+	case "churn":
+		return workload.Churn{Packets: n}.Write, nil
+	case "dns":
+		return workload.DNS{Seed: 1, Packets: n}.Write, nil
+	}
+	return nil, fmt.Errorf("-workload %s: there are ent, small, churn, dns and real", name)
 }
 
 func exit(err error) {
