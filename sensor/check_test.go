@@ -24,21 +24,29 @@ func TestCheck(t *testing.T) {
 	}
 	defer tx.Close()
 	all := frames(t, "office")
-	done := make(chan error, 1)
+	stop, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		time.Sleep(300 * time.Millisecond)
-		for _, f := range all {
-			if err := tx.Send([][]byte{f, f}); err != nil {
-				done <- err
-				return
+		for {
+			for _, f := range all {
+				select {
+				case <-stop:
+					done <- nil
+					return
+				default:
+				}
+				if err := tx.Send([][]byte{f, f}); err != nil {
+					done <- err
+					return
+				}
 			}
+			time.Sleep(20 * time.Millisecond)
 		}
-		done <- nil
 	}()
 	out, _, err := run(t, "check", "--set", "capture.interfaces=rx,dead", "--listen", "1500ms", "--json")
 	if !errors.Is(err, errUnfit) {
 		t.Errorf("a dead interface is fit: %v", err)
 	}
+	close(stop)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,8 @@ import (
 	"neuromast/sensor/packet"
 )
 
-// A scan or a flood makes millions of flows that say the same: one packet or a few, no answer, no payload. Of each
+// A scan or a flood makes millions of flows that say the same: one packet or a few, no answer, no payload. Busy clients
+// make as many of one DNS query and its answer, which stand in the DNS records already. Of each
 // originator, port and kind the first few of a minute (flows.whole) are written as they are, the others are folded into
 // one record whose counts are their sum. Detectors see every flow.
 const (
@@ -32,14 +33,20 @@ type folder struct {
 	from  packet.Time // the minute that is open
 }
 
+// attempt says that a flow is a few packets without payload that came to nothing.
+func attempt(r *flows.Record) bool {
+	return (r.State == flows.S0 || r.State == flows.REJ || r.State == flows.OTH) && r.Total[flows.Orig].Packets <= 3 &&
+		r.Total[flows.Orig].PayloadBytes+r.Total[flows.Resp].PayloadBytes == 0
+}
+
+// lookup says that a flow is one DNS query and its answer, of which dns.jsonl tells all.
+func lookup(r *flows.Record) bool {
+	return r.App == flows.AppDNS && r.Proto == packet.ProtoUDP && r.Total[flows.Orig].Packets == 1 && r.Total[flows.Resp].Packets == 1
+}
+
 // take says whether a record goes into a fold instead of a line of its own.
 func (f *folder) take(r *flows.Record) bool {
-	if f.whole == 0 || !r.Final || r.Report > 1 || r.Total[flows.Orig].Packets > 3 || r.Total[flows.Orig].PayloadBytes+r.Total[flows.Resp].PayloadBytes > 0 {
-		return false
-	}
-	switch r.State {
-	case flows.S0, flows.REJ, flows.OTH:
-	default:
+	if f.whole == 0 || !r.Final || r.Report > 1 || !attempt(r) && !lookup(r) {
 		return false
 	}
 	k := foldKey{r.Segment, r.Orig, r.RespPort, r.Proto, r.State}
@@ -65,6 +72,7 @@ func (f *folder) take(r *flows.Record) bool {
 	x.Last, x.LastResp, x.At = r.LastRef, r.Resp, r.At
 	for d := range r.Total {
 		x.Packets[d] += r.Total[d].Packets
+		x.Payload[d] += r.Total[d].PayloadBytes
 		x.IPBytes[d] += r.Total[d].IPBytes
 	}
 	if r.Evicted {

@@ -33,7 +33,7 @@ const childEnv = "NEUROMAST_TEST_RUN_AS_SENSOR"
 
 // sensor is a sensor running in the test's network namespace.
 type sensor struct {
-	t    *testing.T
+	t    testing.TB
 	cmd  *exec.Cmd
 	logs *safeBuffer
 	out  *safeBuffer
@@ -60,6 +60,11 @@ func (b *safeBuffer) String() string {
 
 // start runs the sensor on interfaces and waits until it captures.
 func start(t *testing.T, interfaces string, arguments ...string) *sensor {
+	t.Helper()
+	return startProcess(t, interfaces, arguments...)
+}
+
+func startProcess(t testing.TB, interfaces string, arguments ...string) *sensor {
 	t.Helper()
 	s := &sensor{t: t, logs: &safeBuffer{}, out: &safeBuffer{}}
 	s.cmd = exec.Command(os.Args[0], append([]string{
@@ -222,7 +227,7 @@ func TestLive(t *testing.T) {
 }
 
 // openTo lets the user that the sensor becomes pass through the test's directories.
-func openTo(t *testing.T, dir string) {
+func openTo(t testing.TB, dir string) {
 	t.Helper()
 	for ; dir != "/" && dir != "/tmp"; dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {

@@ -11,8 +11,8 @@ import (
 // FoldedDataset names folded records.
 const FoldedDataset = "neuromast.folded"
 
-// Folded is many attempts of one originator at one port that came to the same, within a minute: one record, whose counts
-// are the sum of theirs.
+// Folded is many attempts of one originator at one port that came to the same, or many DNS look-ups, within a minute: one
+// record, whose counts are the sum of theirs.
 type Folded struct {
 	Segment             packet.Segment
 	Orig                packet.Addr
@@ -24,6 +24,7 @@ type Folded struct {
 	Flows               uint64
 	Evicted             uint64
 	Packets, IPBytes    [2]uint64
+	Payload             [2]uint64
 	FirstResp, LastResp packet.Addr
 	First, Last         flows.Ref
 }
@@ -77,10 +78,12 @@ func AppendFolded(b []byte, f *Folded, env *Env) []byte {
 	b = append(b, `","delta":{"source":{`...)
 	b = appendUint(b, `"packets":`, f.Packets[flows.Orig])
 	b = appendUint(b, `,"bytes":`, f.IPBytes[flows.Orig])
-	b = append(b, `,"payload_bytes":0},"destination":{`...)
+	b = appendUint(b, `,"payload_bytes":`, f.Payload[flows.Orig])
+	b = append(b, `},"destination":{`...)
 	b = appendUint(b, `"packets":`, f.Packets[flows.Resp])
 	b = appendUint(b, `,"bytes":`, f.IPBytes[flows.Resp])
-	b = append(b, `,"payload_bytes":0}},"folded":{`...)
+	b = appendUint(b, `,"payload_bytes":`, f.Payload[flows.Resp])
+	b = append(b, `}},"folded":{`...)
 	b = appendUint(b, `"flows":`, f.Flows)
 	b = appendUint(b, `,"evicted":`, f.Evicted)
 	b = append(b, `,"first_destination":`...)

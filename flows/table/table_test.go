@@ -323,27 +323,3 @@ func TestNoAllocations(t *testing.T) {
 		t.Errorf("%v allocations per packet", n)
 	}
 }
-
-func BenchmarkAdd(b *testing.B) {
-	for _, live := range []int{1000, 10_000} { // per shard: 64,000 and 640,000 in all
-		b.Run(fmt.Sprintf("live=%d", live*flows.NumShards), func(b *testing.B) {
-			cfg := Default()
-			cfg.MaxFlows = live * flows.NumShards
-			w := newWire(cfg, 1)
-			packets := make([]packet.Packet, live)
-			keys := make([]Keyed, live)
-			for i := range packets {
-				packets[i] = packet.Packet{Net: packet.NetIPv4, Proto: packet.ProtoTCP, Dst: bob, SrcPort: 1024, DstPort: 445,
-					Flags: packet.ACK, Src: packet.AddrFrom4([]byte{11, byte(i >> 16), byte(i >> 8), byte(i)}), At: start}
-				KeyOf(&packets[i], &keys[i])
-			}
-			b.ReportAllocs()
-			b.ResetTimer()
-			for i := range b.N {
-				j := i * 7919 % live
-				w.Add(&packets[j], &keys[j])
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "pkts/s")
-		})
-	}
-}

@@ -86,7 +86,7 @@ const flowShare = 2
 // Flows configures flow state and parsers.
 type Flows struct {
 	Table  table.Config `yaml:"table"`  // bounds and timeouts of the flow table
-	Whole  uint32       `yaml:"whole"`  // unanswered attempts of one originator at one port that are written whole in a minute; the others are folded into one record with their sums; 0: all are written whole
+	Whole  uint32       `yaml:"whole"`  // unanswered attempts and DNS look-ups of one originator at one port that are written whole in a minute; the others are folded into one record with their sums; 0: all are written whole
 	Parser proto.Config `yaml:"parser"` // bounds of the protocol parsers
 }
 

@@ -137,7 +137,8 @@ func (s *sequencer) safe() packet.Time {
 	return safe
 }
 
-// merge moves packets of the sources into the order, by time, as far as no source can have an earlier one.
+// merge moves packets of the sources into the order, by time, as far as no source can have an earlier one. A source that is
+// ahead waits in its own ring: the one that is behind tells its clock ten times a second, or is down.
 func (s *sequencer) merge(all bool) {
 	safe, wait := s.safe(), !all && len(s.sources) > 1
 	for {
@@ -157,13 +158,13 @@ func (s *sequencer) merge(all bool) {
 				second = min(second, t)
 			}
 		}
-		if first == nil || wait && at > safe && len(first.queue) < maxQueue {
+		if first == nil || wait && at > safe {
 			return
 		}
 		f := first.queue[0]
 		n := len(f.Frames)
 		limit := packet.Time(math.MaxInt64)
-		if wait && len(first.queue) < maxQueue {
+		if wait {
 			limit = safe
 		}
 		limit = min(limit, second) // a run up to where another source goes on
@@ -177,9 +178,6 @@ func (s *sequencer) merge(all bool) {
 		}
 	}
 }
-
-// maxQueue is how many batches of a source wait for a slower one before they are taken as they are.
-const maxQueue = frameBatches / 2
 
 // deal hands on what is in order.
 func (s *sequencer) deal(ctx context.Context, all bool) error {
