@@ -7,7 +7,7 @@ PACKAGES := ./...
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test check bench bench-peers fuzz golden docs score kafka kafka-stop test-kafka clean help
+.PHONY: build demo test check bench bench-peers fuzz golden docs score kafka kafka-stop test-kafka test-tshark clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -72,6 +72,9 @@ test-kafka:      ## the export tests against the real broker (needs Java 17, Mav
 	deploy/kafka/kafka.sh start
 	NEUROMAST_KAFKA=127.0.0.1:9092 NEUROMAST_KAFKA_SH=$(CURDIR)/deploy/kafka/kafka.sh $(GO) test -count=1 -v -run RealKafka ./export/kafka ./sensor; \
 	  r=$$?; deploy/kafka/kafka.sh stop; exit $$r
+
+test-tshark:     ## flow records against tshark's reading of every capture under NEUROMAST_CAPTURES (needs tshark)
+	NEUROMAST_TSHARK=1 $(GO) test -count=1 -v -run Tshark ./sensor
 
 clean:           ## remove what was built and written
 	rm -rf bin $(OUT)

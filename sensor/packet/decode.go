@@ -44,6 +44,7 @@ const (
 	layerL2TP
 	layerNSH
 	layerRadiotap
+	layerPPI
 	layerWLAN
 	layerPayload // an IP protocol that the decoder doesn't read
 	layerOther   // a link-layer protocol that the decoder names but doesn't read
@@ -180,6 +181,8 @@ func (d Decoder) walk(p *Packet, l layer, r rest) {
 			l, r = p.nsh(r)
 		case layerRadiotap:
 			l, r = p.radiotap(r)
+		case layerPPI:
+			l, r = p.ppi(r)
 		case layerWLAN:
 			l, r = p.wlan(r)
 		case layerPayload:

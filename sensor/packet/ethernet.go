@@ -34,6 +34,8 @@ func linkLayer(l LinkType) layer {
 		return layerWLAN
 	case LinkWLANRadio:
 		return layerRadiotap
+	case LinkPPI:
+		return layerPPI
 	}
 	return layerNoLink
 }

@@ -18,6 +18,7 @@ const (
 	LinkLoop      LinkType = 108 // OpenBSD loopback, network byte order
 	LinkSLL       LinkType = 113 // Linux cooked v1
 	LinkWLANRadio LinkType = 127 // IEEE 802.11 behind a radiotap header
+	LinkPPI       LinkType = 192 // per-packet information, then another link type
 	LinkIPv4      LinkType = 228
 	LinkIPv6      LinkType = 229
 	LinkNFLOG     LinkType = 239

@@ -115,7 +115,7 @@ type Packet struct {
 	VLAN     [2]uint16 // ids, outermost first
 	NumVLAN  uint8     // how many of VLAN are set
 	Tunnels  uint8     // how many tunnels were opened; everything below is the innermost packet's
-	Frames   uint16    // frames that it came in: 1, more where it was put together from fragments
+	Frames   uint16    // frames that it came in: 1, more where its own fragments were put together
 	IPID     uint16    // IPv4 identification
 	Src, Dst Addr
 

@@ -61,7 +61,7 @@ func (d Decoder) tunnel(p *Packet, l layer, r rest) {
 		outer := *p
 		*p = Packet{
 			At: outer.At, Number: outer.Number, Input: outer.Input, WireLen: outer.WireLen, Anomalies: outer.Anomalies,
-			Proto: ProtoNone, VLAN: outer.VLAN, NumVLAN: outer.NumVLAN, Frames: outer.Frames,
+			Proto: ProtoNone, VLAN: outer.VLAN, NumVLAN: outer.NumVLAN, Frames: 1,
 			Tunnels: outer.Tunnels, Outer: outer.Outer, Src: outer.Src, Dst: outer.Dst,
 		}
 		p.enter(kind, id)
@@ -159,8 +159,11 @@ func gre(r rest) (_ layer, _ rest, kind TunnelKind, id uint32) {
 	if len(r.b) <= n {
 		return layerEnd, r, 0, 0
 	}
-	if kind == TunnelERSPAN {
+	switch {
+	case kind == TunnelERSPAN:
 		return layerEthernet, r.skip(n), kind, id
+	case proto>>8 == 0x82: // controllers of Aruba carry the access points' frames
+		return layerWLAN, r.skip(n), kind, id
 	}
 	return etherLayer(proto), r.skip(n), kind, id
 }

@@ -84,6 +84,7 @@ func TestTunnels(t *testing.T) {
 		{"gtp with extensions", to(portGTP, gtpu(0x34, len(v4)+16, unhex("00000085 01100085 020000000000 0000"))), opened(1, false)},
 		{"service header", eth(0x894f, nsh), opened(1, false, outerMACs)},
 		{"service header in vxlan", to(portVXLANGPE, unhex("0c00000400000500"), nsh), opened(2, false, func(p *Packet) { p.Segment = 1<<24 | 5 })},
+		{"gre of 802.11", over(ProtoGRE, unhex("00008200"), wifi), opened(1, true)},
 		{"teredo", to(portTeredo, v6), opened6(1)},
 		{"teredo with authentication and origin", to(portTeredo, unhex("0001 0000 0102030405060708 00  0000 1234 f5ff fffe"), v6), opened6(1)},
 		{"tzsp", to(portTZSP, unhex("01000001 0a01c4 00 01"), inner), opened(1, true)},
@@ -98,7 +99,7 @@ func TestTunnels(t *testing.T) {
 		{"e-tag", eth(0x893f, cat(unhex("000000010000 0800"), v4)), opened(1, false, outerMACs)},
 		{"vn-tag", eth(0x8926, cat(unhex("00000001 0800"), v4)), opened(1, false, outerMACs)},
 
-		{"gre of something else", over(ProtoGRE, unhex("00008200"), v4), closed(ProtoGRE, cat(unhex("00008200"), v4), TunnelNotDecoded)},
+		{"gre of something else", over(ProtoGRE, unhex("00008300"), v4), closed(ProtoGRE, cat(unhex("00008300"), v4), TunnelNotDecoded)},
 		{"gre with routing", over(ProtoGRE, unhex("40000800 00000000"), v4), closed(ProtoGRE, cat(unhex("40000800 00000000"), v4), TunnelNotDecoded)},
 		{"gre of lldp", over(ProtoGRE, unhex("000088cc 0207")), closed(ProtoGRE, unhex("000088cc 0207"), TunnelNotDecoded)},
 		{"half of gre", over(ProtoGRE, unhex("300008")), closed(ProtoGRE, unhex("300008"), TunnelNotDecoded)},

@@ -14,6 +14,22 @@ func (p *Packet) radiotap(r rest) (layer, rest) {
 	return layerWLAN, r.skip(n)
 }
 
+// ppi reads the header of per-packet information: its length and the link type of what follows.
+func (p *Packet) ppi(r rest) (layer, rest) {
+	if len(r.b) < 8 {
+		return p.short(r)
+	}
+	n, link := int(binary.LittleEndian.Uint16(r.b[2:])), binary.LittleEndian.Uint32(r.b[4:])
+	if n < 8 || n > len(r.b) {
+		return p.short(r)
+	}
+	l := layerNoLink
+	if link < 1<<16 {
+		l = linkLayer(LinkType(link))
+	}
+	return l, r.skip(n)
+}
+
 // wlan reads an IEEE 802.11 frame (9.2). Management and control frames, and data frames without data, are named but not
 // read; encrypted ones are counted. The frame check sequence that may follow lies behind the IP packet's length.
 func (p *Packet) wlan(r rest) (layer, rest) {
