@@ -66,18 +66,42 @@ func start(t *testing.T, interfaces string, arguments ...string) *sensor {
 
 func startProcess(t testing.TB, interfaces string, arguments ...string) *sensor {
 	t.Helper()
+	return startProcessAs(t, nil, interfaces, arguments...)
+}
+
+func startProcessAs(t testing.TB, as *syscall.SysProcAttr, interfaces string, arguments ...string) *sensor {
+	t.Helper()
 	s := &sensor{t: t, logs: &safeBuffer{}, out: &safeBuffer{}}
-	s.cmd = exec.Command(os.Args[0], append([]string{
+	binary := os.Args[0]
+	if as != nil {
+		binary = forAll(t)
+	}
+	s.cmd = exec.Command(binary, append([]string{
 		"run", "--set", "capture.interfaces=" + interfaces, "--set", "telemetry.listen=127.0.0.1:9477", "--set", "capture.ring_mib=16",
 	}, arguments...)...)
 	s.cmd.Env = append(os.Environ(), childEnv+"=1")
-	s.cmd.Stdout, s.cmd.Stderr = s.out, s.logs
+	s.cmd.Stdout, s.cmd.Stderr, s.cmd.SysProcAttr = s.out, s.logs, as
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.cmd.Process.Kill() })
 	s.await("the sensor captures", func() bool { code, _ := s.get("/healthz"); return code == 200 })
 	return s
+}
+
+// forAll is a copy of the test binary that every user may run.
+func forAll(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "neuromast")
+	openTo(t, filepath.Dir(path))
+	if err := os.WriteFile(path, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // get asks the sensor's listener, from the test's thread, which alone is in the namespace.
@@ -392,6 +416,50 @@ func TestStartsWithoutKafka(t *testing.T) {
 	for _, l := range left {
 		if st, err := os.Stat(l); err == nil && st.Size() > 4096 {
 			t.Errorf("%s holds %d bytes", l, st.Size())
+		}
+	}
+}
+
+// TestLiveWithoutRoot holds the second start: a user of its own, to whom the system lent CAP_NET_RAW, which is not in
+// effect while it captures.
+func TestLiveWithoutRoot(t *testing.T) {
+	wire.Namespace(t)
+	wire.Veth(t, "rx", "tx")
+	const netRaw = 13
+	s := startProcessAs(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, AmbientCaps: []uintptr{netRaw}}, "rx")
+	intrusion := frames(t, "intrusion")
+	send(t, "tx", intrusion)
+	s.await("all frames are read", func() bool { return s.metric("neuromast_packets_total") >= float64(len(intrusion)) })
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Uid:\t65534\t", "CapPrm:\t0000000000002000"} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("the process's status lacks %q:\n%s", want, status)
+		}
+	}
+	if err := s.stop(); err != nil {
+		t.Fatalf("%v\n%s", err, s.logs)
+	}
+}
+
+// TestLiveWithoutRights holds what is said where nothing was lent.
+func TestLiveWithoutRights(t *testing.T) {
+	wire.Namespace(t)
+	wire.Veth(t, "rx", "tx")
+	cmd := exec.Command(forAll(t), "run", "--set", "capture.interfaces=rx")
+	cmd.Env = append(os.Environ(), childEnv+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "CAP_NET_RAW") || cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, arguments := range [][]string{{"run"}, {"run", "--set", "capture.interfaces=rx", "--bpf", "hots 1"}, {"run", "--set", "capture.interfaces=rx", "--workers", "0"}} {
+		cmd := exec.Command(os.Args[0], arguments...)
+		cmd.Env = append(os.Environ(), childEnv+"=1")
+		if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != exitUsage {
+			t.Errorf("%v: exit %d\n%s", arguments, cmd.ProcessState.ExitCode(), out)
 		}
 	}
 }

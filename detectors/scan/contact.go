@@ -2,6 +2,7 @@ package scan
 
 import (
 	"bytes"
+	"time"
 
 	"neuromast/detectors"
 	"neuromast/flows"
@@ -89,7 +90,7 @@ func contactOf(r *flows.Record) (c contact, ok bool) {
 			c.outcome = answered
 		case r.Unreachable:
 			c.outcome = refused
-		case !r.Evicted:
+		case !cutShort(r):
 			c.outcome = silent
 		}
 	}
@@ -125,11 +126,19 @@ func judgeTCP(r *flows.Record) (o outcome, stealth bool) {
 		return unknown, false // it went on: somebody answered whom the sensor does not see
 	case r.Unreachable:
 		return refused, false
-	case r.Evicted:
-		return unknown, false // given up for lack of room, perhaps before the answer came
+	case cutShort(r):
+		return unknown, false
 	}
 	return silent, false
 }
+
+// patience is how long an attempt must have waited for its silence to count when the flow table gives it up for lack of
+// room: a TCP asks again after a second because it takes its segment for lost (RFC 6298, 2.1).
+const patience = packet.Time(time.Second)
+
+// cutShort says that a flow was given up for lack of room, perhaps before the answer came. Were every flow so taken, a flood
+// of attempts would hide a scan.
+func cutShort(r *flows.Record) bool { return r.Evicted && r.At-r.Last < patience }
 
 // wentOn says that a flow of one visible direction was alive: the sensor does not see the other.
 func wentOn(r *flows.Record) bool {

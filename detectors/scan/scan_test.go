@@ -401,6 +401,8 @@ func TestContactOf(t *testing.T) {
 		{"to itself", packet.ProtoTCP, v4(1), v4(1), 0, "S", flows.Counters{Packets: 1, Flags: packet.SYN}, flows.Counters{}, nil, unknown, false, false},
 		{"SYN met an ICMP error", packet.ProtoTCP, v4(1), v4(2), 0, "S", flows.Counters{Packets: 1, Flags: packet.SYN}, flows.Counters{}, func(r *flows.Record) { r.Unreachable = true }, refused, false, true},
 		{"evicted before an answer", packet.ProtoTCP, v4(1), v4(2), 0, "S", flows.Counters{Packets: 1, Flags: packet.SYN}, flows.Counters{}, func(r *flows.Record) { r.Evicted = true }, unknown, false, false},
+		{"evicted in the last moment that an answer has", packet.ProtoTCP, v4(1), v4(2), 0, "S", flows.Counters{Packets: 1, Flags: packet.SYN}, flows.Counters{}, func(r *flows.Record) { r.Evicted, r.At = true, r.Last+999_999_999 }, unknown, false, false},
+		{"evicted when the originator gave it up too", packet.ProtoTCP, v4(1), v4(2), 0, "S", flows.Counters{Packets: 1, Flags: packet.SYN}, flows.Counters{}, func(r *flows.Record) { r.Evicted, r.At = true, r.Last+1_000_000_000 }, silent, false, true},
 		{"SYN, then RST, no answer", packet.ProtoTCP, v4(1), v4(2), 0, "SR", flows.Counters{Packets: 2, Flags: packet.SYN | packet.RST}, flows.Counters{}, nil, silent, false, true},
 		{"a lone RST", packet.ProtoTCP, v4(1), v4(2), 0, "R", flows.Counters{Packets: 1, Flags: packet.RST}, flows.Counters{}, nil, unknown, false, false},
 		{"a lone ACK that met RST", packet.ProtoTCP, v4(1), v4(2), 0, "Ar", flows.Counters{Packets: 1, Flags: packet.ACK}, flows.Counters{Packets: 1, Flags: packet.RST}, nil, unknown, false, false},
