@@ -70,7 +70,7 @@ kafka-stop:      ## stop it
 
 test-kafka:      ## the export tests against the real broker (needs Java 17, Maven, kcat)
 	deploy/kafka/kafka.sh start
-	NEUROMAST_KAFKA=127.0.0.1:9092 NEUROMAST_KAFKA_SH=$(CURDIR)/deploy/kafka/kafka.sh $(GO) test -count=1 -v -run RealKafka ./export/kafka ./sensor; \
+	NEUROMAST_KAFKA=127.0.0.1:9092 NEUROMAST_KAFKA_SH=$(CURDIR)/deploy/kafka/kafka.sh $(GO) test -p 1 -count=1 -v -run RealKafka ./export/kafka ./sensor; \
 	  r=$$?; deploy/kafka/kafka.sh stop; exit $$r
 
 test-tshark:     ## flow records against tshark's reading of every capture under NEUROMAST_CAPTURES (needs tshark)

@@ -121,7 +121,7 @@ func (l *live) state() telemetry.State {
 		At: now, Started: l.started, Version: version, Uptime: now.Sub(l.started).Seconds(),
 		Packets: t.Packets, Bytes: t.Bytes, Decoded: t.Decoded, Dropped: t.Dropped, Duplicates: t.Duplicates, Reordered: t.Reordered,
 		Joined: t.Fragments.Whole, Load: t.Load.String(), LoadStep: int(t.Load), Changes: t.LoadChanges,
-		Anomalies: map[string]uint64{}, Losses: map[string]uint64{}, Ready: true,
+		Anomalies: map[string]uint64{}, Losses: map[string]uint64{}, Findings: []telemetry.Findings{}, Ready: true,
 		Flows: telemetry.Flows{
 			Begun: t.Table.Flows, Live: t.Table.Live, Max: l.maxFlow, Evicted: t.Table.Evicted, Bytes: t.Table.Bytes,
 		},

@@ -64,7 +64,7 @@ type Stats struct {
 	Drops     uint64  // by the kernel, because the ring was full
 	NICDrops  uint64  // by the network card or its driver, as far as it tells; counted by an interface's first ring
 	Fill      float64 // share of the ring's blocks that wait to be read
-	Down      bool
-	Gone      bool   // the interface was deleted
-	Rebased   uint64 // steps back of the clock that were made good
+	Down      bool    // the interface is not up, or without carrier
+	Gone      bool    // the interface was deleted
+	Rebased   uint64  // steps back of the clock that were made good
 }

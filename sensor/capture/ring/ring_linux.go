@@ -351,7 +351,7 @@ func (r *Ring) wait() (down bool, err error) {
 		}
 	}
 	flags, gone := linkFlags(r.fd, r.iface.Name)
-	down = gone || flags&unix.IFF_UP == 0
+	down = gone || flags&unix.IFF_UP == 0 || flags&unix.IFF_RUNNING == 0 // RUNNING: there is a carrier, or none is known
 	if down {
 		time.Sleep(pollTime / 2) // poll returns at once while the error stands
 	}
