@@ -47,7 +47,21 @@ type Rule struct {
 	Stage Stage
 	// Techniques lists what the rule's findings may name (a finding names at most three).
 	Techniques []Technique
+	Sides      Sides
 }
+
+// Sides is which directions of its conversations a rule must see: a tap, or asymmetric routing, may show one only.
+type Sides uint8
+
+// The sides. No rule does with the responder's packets alone.
+const (
+	OriginatorAlone Sides = iota // the originator's packets are enough; the responder's only sharpen what is said
+	BothSides
+)
+
+var sidesNames = [...]string{"the originator's packets", "both directions"}
+
+func (s Sides) String() string { return sidesNames[s] }
 
 // HostKey is a host's address within its network.
 type HostKey struct {

@@ -40,6 +40,7 @@ func Reference(w io.Writer, rule string) error {
 				fmt.Fprintf(&b, "    %-7s %s %s (%s)\n", label, t.ID, t.Name, t.Tactic)
 				label = ""
 			}
+			fmt.Fprintf(&b, "    needs   %s\n", r.Sides)
 		}
 		b.WriteString("\n")
 		text, err := readable(d.Doc())

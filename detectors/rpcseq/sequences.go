@@ -137,6 +137,7 @@ func build() (s [numSequences]sequence) {
 		},
 	}
 	s[psexec].rule = rule("psexec", "Program brought over a share and run as a service", detectors.StageLateral, s[psexec].techniques)
+	s[psexec].rule.Sides = detectors.BothSides // the written file is named by the answer to its opening
 
 	s[service] = sequence{
 		window:     2 * time.Minute,
@@ -214,6 +215,7 @@ func build() (s [numSequences]sequence) {
 		},
 	}
 	s[dcshadow].rule = rule("dcshadow", "DCShadow: replication made to come from a host that is no domain controller", detectors.StageImpairment, s[dcshadow].techniques)
+	s[dcshadow].rule.Sides = detectors.BothSides // the calls go both ways, in two connections
 
 	s[zerologon] = sequence{
 		window:     usual,
