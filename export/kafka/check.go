@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/segmentio/kafka-go"
@@ -80,7 +81,48 @@ func Check(ctx context.Context, cfg Config) []Item {
 				}
 			}
 			add("topic "+t.Name, level, "%s", text)
+			if needed && level != Fail {
+				if err := p.mayWrite(ctx, t.Name); err != nil {
+					add("topic "+t.Name+" rights", Fail, "%v", explain(err, cfg, t.Name))
+				}
+				if size, ok := p.largest(ctx, t.Name); ok && size < cfg.BatchBytes {
+					add("topic "+t.Name+" message size", Fail, "takes %d bytes, export.kafka.batch_bytes is %d: lower it, or raise the topic's max.message.bytes", size, cfg.BatchBytes)
+				}
+			}
 		}
 	}
 	return items
+}
+
+// mayWrite sends a topic a record set without a batch: the broker looks at the rights first, and then refuses it, so that
+// nothing is written.
+func (p *Producer) mayWrite(ctx context.Context, topic string) error {
+	r, err := p.client.RawProduce(ctx, &kafka.RawProduceRequest{Topic: topic, RequiredAcks: kafka.RequireAll, RawRecords: rawRecords(nil)})
+	if err == nil {
+		err = r.Error
+	}
+	if errors.Is(err, kafka.TopicAuthorizationFailed) {
+		return err
+	}
+	return nil
+}
+
+// largest returns what a topic's max.message.bytes is; false where the user may not ask.
+func (p *Producer) largest(ctx context.Context, topic string) (size int, ok bool) {
+	const key = "max.message.bytes"
+	r, err := p.client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{
+		Resources: []kafka.DescribeConfigRequestResource{{ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{key}}},
+	})
+	if err != nil {
+		return 0, false
+	}
+	for _, res := range r.Resources {
+		for _, e := range res.ConfigEntries {
+			if e.ConfigName == key {
+				size, err := strconv.Atoi(e.ConfigValue)
+				return size, err == nil
+			}
+		}
+	}
+	return 0, false
 }

@@ -3,6 +3,7 @@ package kafka
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -427,5 +428,61 @@ func TestRealKafkaSecured(t *testing.T) {
 				t.Error("check finds nothing wrong")
 			}
 		})
+	}
+}
+
+// TestRealKafkaCheck holds that check tells a topic that may be seen but not written, and one that takes smaller batches
+// than are sent, and that asking writes nothing.
+func TestRealKafkaCheck(t *testing.T) {
+	address := broker(t)
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := topics(t, address, 1)
+	trans := &kafka.Transport{}
+	defer trans.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(address), Transport: trans}
+	r, err := client.CreateACLs(t.Context(), &kafka.CreateACLsRequest{ACLs: []kafka.ACLEntry{{
+		ResourceType: kafka.ResourceTypeTopic, ResourceName: prefix, ResourcePatternType: kafka.PatternTypePrefixed,
+		Principal: "User:nobody", Host: "*", Operation: kafka.ACLOperationTypeDescribe, PermissionType: kafka.ACLPermissionTypeAllow,
+	}, {
+		ResourceType: kafka.ResourceTypeTopic, ResourceName: prefix + ".findings", ResourcePatternType: kafka.PatternTypeLiteral,
+		Principal: "User:nobody", Host: "*", Operation: kafka.ACLOperationTypeWrite, PermissionType: kafka.ACLPermissionTypeAllow,
+	}}})
+	if err := errors.Join(append(r.Errors, err)...); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(PasswordEnv, "nobody-secret")
+	cfg := testConfig(net.JoinHostPort(host, "9094"), prefix)
+	cfg.SASL = SASL{Mechanism: "plain", Username: "nobody"}
+	got := map[string]Item{}
+	for _, i := range Check(t.Context(), cfg) {
+		got[i.Name] = i
+	}
+	name := "topic " + prefix + ".health rights"
+	if i := got[name]; i.Level != Fail || !strings.Contains(i.Text, "grant WRITE") {
+		t.Errorf("%s: %+v in %v", name, i, got)
+	}
+	if i, told := got["topic "+prefix+".findings rights"]; told {
+		t.Errorf("a right that is there is missed: %+v", i)
+	}
+	cfg = testConfig(address, prefix)
+	cfg.BatchBytes = 2 << 20
+	size := 0
+	for _, i := range Check(t.Context(), cfg) {
+		if strings.HasSuffix(i.Name, " message size") && i.Level == Fail && strings.Contains(i.Text, "takes 1048588 bytes, export.kafka.batch_bytes is 2097152") {
+			size++
+		}
+	}
+	if size != 3 {
+		t.Errorf("%d topics of 3 are told to take less", size)
+	}
+	offsets, err := client.ListOffsets(t.Context(), &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{prefix + ".findings": {kafka.LastOffsetOf(0)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := offsets.Topics[prefix+".findings"][0].LastOffset; last != 0 {
+		t.Errorf("asking wrote %d records", last)
 	}
 }
