@@ -243,6 +243,9 @@ func TestLive(t *testing.T) {
 			t.Errorf("live misses %s: it says %v, the replay %v", r, live, replay)
 		}
 	}
+	if counts, _ := sum["findings"].(map[string]any); counts["rpc.seq.psexec"] != 1.0 {
+		t.Errorf("the summary counts findings %v", counts)
+	}
 	for _, d := range lines(t, filepath.Join(out, "findings.jsonl")) {
 		if get(d, "neuromast.state") == "open" && !slices.Contains(live, get(d, "rule.id").(string)) {
 			t.Error("a finding is open after the end")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -40,6 +41,7 @@ type session struct {
 
 	found   latest
 	counts  map[string]uint64 // records of findings by rule and state, "rule state"
+	said    map[string]int    // findings by rule, each counted once
 	countMu sync.Mutex
 	failed  error // the first failure to write a finding
 	flows   uint64
@@ -72,7 +74,7 @@ func (p *plan) inputs() (all []capture.Input) {
 }
 
 func newSession(ctx context.Context, p plan, cfg config.Config) (*session, error) {
-	s := &session{plan: p, counts: map[string]uint64{}}
+	s := &session{plan: p, counts: map[string]uint64{}, said: map[string]int{}}
 	var err error
 	if s.site, err = enrich.NewSite(cfg.Networks, cfg.Assets); err != nil {
 		return nil, usageError{err}
@@ -129,6 +131,9 @@ func (s *session) publish(f *detectors.Finding) {
 	s.countMu.Lock()
 	s.counts[f.Rule.ID+" "+f.State.String()]++
 	s.countMu.Unlock()
+	if f.Revision == 1 {
+		s.said[f.Rule.ID]++
+	}
 	k := s.kafka.Load()
 	if s.files == nil && k == nil && s.lines == nil {
 		return
@@ -291,9 +296,7 @@ func (s *session) summary(t *pipeline.Totals, elapsed time.Duration) report.Summ
 			sum.Losses[flows.LossKind(k).String()] = n
 		}
 	}
-	for _, f := range s.found.found {
-		sum.Findings[f.Rule.ID]++
-	}
+	maps.Copy(sum.Findings, s.said)
 	for _, in := range s.inputs() {
 		sum.Inputs = append(sum.Inputs, report.Input{
 			Name: in.Name, Size: in.Size, Digest: fmt.Sprintf("%x", in.Digest), Frames: in.Frames,
