@@ -20,6 +20,7 @@ type Ent struct {
 	Seed  uint64
 	Flows int     // conversations; 100,000 gives about 1.8 million packets
 	Scale float64 // multiplies the size of downloads; 0.6 gives 1.2 GB with 100,000 flows
+	Hosts int     // internal clients; 0: 2,000
 }
 
 // The shares of the kinds of conversations, per mille, and what each is made of. Sizes are Pareto-distributed, as file
@@ -45,6 +46,9 @@ type ent struct {
 
 // Write writes the capture as pcap.
 func (e Ent) Write(w io.Writer) error {
+	if e.Hosts == 0 {
+		e.Hosts = 2000
+	}
 	g := &ent{Ent: e, Net: craft.New(e.Seed)}
 	g.names = names(g.Rand)
 	g.zipf = rand.NewZipf(g.Rand, 1.1, 8, uint64(len(g.names)-1))
@@ -92,9 +96,9 @@ func (g *ent) pareto(low, a, high float64) int {
 	return int(min(high, low/math.Pow(1-g.Rand.Float64(), 1/a)))
 }
 
-// client is one of 2,000 machines, one in ten over IPv6; server one of count in a network.
+// client is one of the site's machines, one in ten over IPv6; server one of count in a network.
 func (g *ent) client() *craft.Host {
-	n := g.Rand.IntN(2000)
+	n := g.Rand.IntN(g.Hosts)
 	g.clients6 = g.Rand.IntN(10) == 0
 	return g.host(0x0a140000, 0x20, n)
 }
@@ -106,7 +110,7 @@ func (g *ent) external() *craft.Host { return g.host(0xc6120000, 0xff, g.Rand.In
 // host numbers the machines of one network; external ones over IPv6 lie outside the site's prefix.
 func (g *ent) host(v4 uint32, net6 byte, n int) *craft.Host {
 	if g.clients6 {
-		a := [16]byte{0x20, 0x01, 0x0d, 0xb8, 0, net6, 14: byte(n >> 8), 15: byte(n)}
+		a := [16]byte{0x20, 0x01, 0x0d, 0xb8, 0, net6, 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
 		if net6 == 0xff {
 			a[1], a[2], a[3] = 0x0a, 0, 0
 		}
@@ -204,7 +208,7 @@ func (g *ent) failed(at time.Time) {
 
 func (g *ent) ping(at time.Time) {
 	g.clients6 = false
-	c := g.host(0x0a140000, 0x20, g.Rand.IntN(2000))
+	c := g.host(0x0a140000, 0x20, g.Rand.IntN(g.Hosts))
 	g.Ping(at, c, g.server(40), uint16(g.Rand.Uint32()), 1, g.Bytes(32), true)
 }
 

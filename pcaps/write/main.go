@@ -64,6 +64,8 @@ func workloadOf(name, size string) (func(io.Writer) error, error) {
 	switch name {
 	case "ent":
 		return workload.Ent{Seed: 1, Flows: n, Scale: 0.6}.Write, nil
+	case "hosts": // how the cost grows with the number of internal hosts
+		return workload.Ent{Seed: 1, Flows: 200_000, Scale: 0.05, Hosts: n}.Write, nil
 	case "small":
 		return workload.Small{Packets: n}.Write, nil
 	case "churn":
@@ -71,7 +73,7 @@ func workloadOf(name, size string) (func(io.Writer) error, error) {
 	case "dns":
 		return workload.DNS{Seed: 1, Packets: n}.Write, nil
 	}
-	return nil, fmt.Errorf("-workload %s: there are ent, small, churn, dns and real", name)
+	return nil, fmt.Errorf("-workload %s: there are ent, hosts, small, churn, dns and real", name)
 }
 
 func exit(err error) {
