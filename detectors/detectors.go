@@ -231,6 +231,10 @@ type (
 	AuthWatcher interface {
 		Auth(Env, *flows.Auth)
 	}
+	// KerberosWatcher sees every exchange with a key distribution centre.
+	KerberosWatcher interface {
+		Kerberos(Env, *flows.Kerberos)
+	}
 	// Waker is called at the deadlines it asked for, and with end set when the input is over.
 	Waker interface {
 		Wake(Env, uint64)

@@ -51,6 +51,7 @@ const (
 	KindSMB
 	KindRPC
 	KindAuth
+	KindKerberos
 )
 
 // Item orders one entry of a batch.
@@ -96,6 +97,7 @@ type Batch struct {
 	SMB     []SMB
 	RPC     []RPC
 	Auth    []Auth
+	KDC     []Kerberos
 	Order   []Item // every entry of the slices above (Sides, Tunnels and Answers belong to theirs); sorted by Sort
 	Arena   []byte
 	Lost    [NumLossKinds]uint64
@@ -105,7 +107,7 @@ type Batch struct {
 func (b *Batch) Reset() {
 	*b = Batch{
 		Records: b.Records[:0], Sides: b.Sides[:0], Tunnels: b.Tunnels[:0], DNS: b.DNS[:0], Answers: b.Answers[:0], TLS: b.TLS[:0], SMB: b.SMB[:0],
-		RPC: b.RPC[:0], Auth: b.Auth[:0], Order: b.Order[:0], Arena: b.Arena[:0],
+		RPC: b.RPC[:0], Auth: b.Auth[:0], KDC: b.KDC[:0], Order: b.Order[:0], Arena: b.Arena[:0],
 	}
 }
 
@@ -225,5 +227,12 @@ func (o *Out) RPC(r *RPC) {
 func (o *Out) Auth(a *Auth) {
 	if o.add(&a.Meta, KindAuth, len(o.Batch.Auth)) {
 		o.Batch.Auth = append(o.Batch.Auth, *a)
+	}
+}
+
+// Kerberos writes an exchange with a key distribution centre.
+func (o *Out) Kerberos(k *Kerberos) {
+	if o.add(&k.Meta, KindKerberos, len(o.Batch.KDC)) {
+		o.Batch.KDC = append(o.Batch.KDC, *k)
 	}
 }

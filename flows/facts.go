@@ -150,6 +150,7 @@ type AuthMethod uint8
 const (
 	AuthNTLM AuthMethod = iota
 	AuthKerberos
+	AuthPassword // in the clear, or within a sealed session whose answers still tell what came of it
 )
 
 // Auth is one authentication seen in a connection.
@@ -167,4 +168,27 @@ type Auth struct {
 	Outcome     Outcome
 	NTLMv1      bool
 	Anonymous   bool
+}
+
+// MaxEtypes is how many of the ciphers that a client offers are kept.
+const MaxEtypes = 8
+
+// Kerberos is one exchange with a key distribution centre (RFC 4120, 3.1 and 3.3): a request with its answer, a request
+// without one, or an answer whose request was not seen.
+type Kerberos struct {
+	Meta
+	Conn
+	Client     Text // principal that asks, components joined by /; empty where FAST hides it, or a TGS request failed
+	Service    Text // principal that the ticket is for
+	Realm      Text
+	RequestRef Ref
+	Code       uint32 // of the KRB-ERROR (RFC 4120, 7.5.9); valid where Outcome is Failed
+	Offered    [MaxEtypes]int8
+	NumOffered uint8
+	Ticket     int8 // cipher that the ticket is sealed with (the service's key); 0: none was given
+	Part       int8 // cipher of the part for the client
+	Outcome    Outcome
+	TGS        bool // a ticket asked with a ticket; false: with the client's own key
+	Proof      bool // the request carried pre-authentication that proves the key, or FAST
+	Asked      bool // the request was seen: Offered and Proof are valid
 }

@@ -69,6 +69,7 @@ type Engine struct {
 	smb  []watcher[detectors.SMBWatcher]
 	rpc  []watcher[detectors.RPCWatcher]
 	auth []watcher[detectors.AuthWatcher]
+	kdc  []watcher[detectors.KerberosWatcher]
 
 	deadlines deadlines
 	asked     uint64 // orders deadlines of equal time
@@ -114,6 +115,7 @@ func (e *Engine) call(dets []detectors.Detector) {
 	e.flow, e.dns = watchers[detectors.FlowWatcher](dets), watchers[detectors.DNSWatcher](dets)
 	e.tls, e.smb = watchers[detectors.TLSWatcher](dets), watchers[detectors.SMBWatcher](dets)
 	e.rpc, e.auth = watchers[detectors.RPCWatcher](dets), watchers[detectors.AuthWatcher](dets)
+	e.kdc = watchers[detectors.KerberosWatcher](dets)
 }
 
 // Replace calls dets from the next item on. Detectors that were called before keep their deadlines; those of the others
@@ -237,6 +239,11 @@ func (e *Engine) item(b *flows.Batch, it *flows.MergedItem) {
 		for _, w := range e.auth {
 			env.det = w.det
 			w.w.Auth(env, &b.Auth[it.Index])
+		}
+	case flows.KindKerberos:
+		for _, w := range e.kdc {
+			env.det = w.det
+			w.w.Kerberos(env, &b.KDC[it.Index])
 		}
 	}
 }

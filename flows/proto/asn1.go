@@ -1,27 +1,10 @@
 package proto
 
-import "encoding/binary"
+import (
+	"encoding/binary"
 
-// element reads the tag and length of a BER element (X.690, 8.1; one tag byte, definite length) and returns where its
-// contents begin and how long they are, which may be more than b holds.
-func element(b []byte) (tag byte, start, size int, ok bool) {
-	if len(b) < 2 {
-		return 0, 0, 0, false
-	}
-	tag, size, start = b[0], int(b[1]), 2
-	if size < 0x80 {
-		return tag, start, size, true
-	}
-	n := size & 0x7f
-	if n < 1 || n > 4 || len(b) < 2+n {
-		return 0, 0, 0, false
-	}
-	size = 0
-	for _, c := range b[2 : 2+n] {
-		size = size<<8 | int(c)
-	}
-	return tag, start + n, size, size < 1<<27
-}
+	"neuromast/flows/proto/ber"
+)
 
 // isKerberosTCP wants a message behind its length (RFC 4120, 7.2.2).
 func isKerberosTCP(b []byte) bool {
@@ -35,7 +18,7 @@ func isKerberosTCP(b []byte) bool {
 // isKerberos wants an application tag, a sequence that fills it, and protocol version 5 as its first number (RFC 4120,
 // 5.4 to 5.10). The message has n bytes.
 func isKerberos(b []byte, n int) bool {
-	tag, at, size, ok := element(b)
+	tag, at, size, ok := ber.Element(b)
 	if !ok || at+size != n {
 		return false
 	}
@@ -45,7 +28,7 @@ func isKerberos(b []byte, n int) bool {
 		return false
 	}
 	b = b[at:]
-	seq, at, inner, ok := element(b)
+	seq, at, inner, ok := ber.Element(b)
 	if !ok || seq != 0x30 || at+inner != size {
 		return false
 	}
@@ -59,18 +42,18 @@ func isKerberos(b []byte, n int) bool {
 
 // isLDAP wants a message id and an operation that fits into the message (RFC 4511, 4.1.1).
 func isLDAP(b []byte) bool {
-	tag, at, size, ok := element(b)
+	tag, at, size, ok := ber.Element(b)
 	if !ok || tag != 0x30 || size < 5 {
 		return false
 	}
 	b = b[at:]
-	tag, at, n, ok := element(b)
+	tag, at, n, ok := ber.Element(b)
 	if !ok || tag != 2 || n < 1 || n > 4 || at+n >= len(b) || b[at] >= 0x80 {
 		return false
 	}
 	left := size - at - n
 	b = b[at+n:]
-	op, at, n, ok := element(b)
+	op, at, n, ok := ber.Element(b)
 	if !ok || at+n > left {
 		return false
 	}
@@ -99,7 +82,7 @@ func isLDAP(b []byte) bool {
 // isSNMP wants a version and what follows it: a community and a PDU (RFC 1157, 4; RFC 3416, 3) or the header of version 3
 // (RFC 3412, 6).
 func isSNMP(b []byte) bool {
-	tag, at, size, ok := element(b)
+	tag, at, size, ok := ber.Element(b)
 	if !ok || tag != 0x30 || at+size < len(b) || len(b) < at+8 {
 		return false
 	}
@@ -109,7 +92,7 @@ func isSNMP(b []byte) bool {
 	}
 	version := b[2]
 	b = b[3:]
-	tag, at, n, ok := element(b)
+	tag, at, n, ok := ber.Element(b)
 	if !ok || at+n+3 > size {
 		return false
 	}

@@ -11,7 +11,10 @@ import (
 	"neuromast/flows"
 	"neuromast/flows/proto/dcerpc"
 	"neuromast/flows/proto/dns"
+	"neuromast/flows/proto/ftp"
+	"neuromast/flows/proto/kerberos"
 	"neuromast/flows/proto/smb"
+	"neuromast/flows/proto/ssh"
 	"neuromast/flows/proto/tls"
 )
 
@@ -49,6 +52,9 @@ type Stats struct {
 	TLS        tls.Stats
 	RPC        dcerpc.Stats // over TCP; what pipes carry is counted in SMB
 	SMB        smb.Stats
+	Kerberos   kerberos.Stats
+	FTP        ftp.Stats
+	SSH        ssh.Stats
 }
 
 // Add adds o to s.
@@ -63,4 +69,7 @@ func (s *Stats) Add(o Stats) {
 	s.TLS.Add(o.TLS)
 	s.RPC.Add(o.RPC)
 	s.SMB.Add(o.SMB)
+	s.Kerberos.Add(o.Kerberos)
+	s.FTP.Add(o.FTP)
+	s.SSH.Add(o.SSH)
 }

@@ -4,7 +4,10 @@ import (
 	"neuromast/flows"
 	"neuromast/flows/proto/dcerpc"
 	"neuromast/flows/proto/dns"
+	"neuromast/flows/proto/ftp"
+	"neuromast/flows/proto/kerberos"
 	"neuromast/flows/proto/smb"
+	"neuromast/flows/proto/ssh"
 	"neuromast/flows/proto/tls"
 	"neuromast/flows/stream"
 	"neuromast/sensor/packet"
@@ -20,6 +23,7 @@ type Set struct {
 	cfg       Config
 	stats     Stats
 	dns       *dns.Transactions
+	kdc       *kerberos.Datagrams
 	datagrams [flows.NumApps]stream.Datagrams
 	idle      [flows.NumApps][]stream.Parser
 	counting  map[stream.Parser]struct{} // parsers that count for themselves, idle and lent
@@ -32,13 +36,15 @@ func New(cfg Config) *Set {
 	for _, app := range []flows.App{flows.AppDNS, flows.AppMDNS, flows.AppLLMNR, flows.AppNBNS} {
 		s.datagrams[app] = s.dns.Datagrams(app)
 	}
+	s.kdc = kerberos.NewDatagrams(&s.stats.Kerberos)
+	s.datagrams[flows.AppKerberos] = s.kdc
 	return s
 }
 
 // parsed says that the application has a parser over TCP.
 func parsed(app flows.App) bool {
 	switch app {
-	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC, flows.AppSMB:
+	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC, flows.AppSMB, flows.AppKerberos, flows.AppFTP, flows.AppSSH:
 		return true
 	}
 	return false
@@ -51,6 +57,12 @@ func (s *Set) parser(app flows.App) stream.Parser {
 		return s.dns.Parser(app)
 	case flows.AppTLS:
 		return tls.New(&s.stats.TLS)
+	case flows.AppFTP:
+		return ftp.New(&s.stats.FTP)
+	case flows.AppSSH:
+		return ssh.New(&s.stats.SSH)
+	case flows.AppKerberos:
+		return kerberos.New(&s.stats.Kerberos)
 	case flows.AppDCERPC:
 		p := dcerpc.New()
 		s.counting[p] = struct{}{}
@@ -122,7 +134,10 @@ func (s *Set) Put(app flows.App, p stream.Parser) {
 func (s *Set) Datagrams(app flows.App) stream.Datagrams { return s.datagrams[app] }
 
 // Advance implements stream.Protocols.
-func (s *Set) Advance(out *flows.Out, to packet.Time) { s.dns.Advance(out, to) }
+func (s *Set) Advance(out *flows.Out, to packet.Time) {
+	s.dns.Advance(out, to)
+	s.kdc.Advance(out, to)
+}
 
 // Stats returns the counters so far.
 func (s *Set) Stats() Stats {
