@@ -11,25 +11,30 @@ import (
 
 	"neuromast/detectors"
 	"neuromast/detectors/dnsinfo"
+	"neuromast/detectors/logon"
 	"neuromast/detectors/rpcop"
 	"neuromast/detectors/rpcseq"
 	"neuromast/detectors/scan"
 	"neuromast/detectors/smbexec"
+	"neuromast/detectors/tickets"
 )
 
 // Config has a section per rule, named by its id.
 type Config struct {
-	Scan   scan.Config    `yaml:"scan.trw"` // hosts that try many addresses or ports
-	RPCOp  rpcop.Config   `yaml:"rpc.op"`   // calls over DCE/RPC that administrators and intruders make
-	RPCSeq rpcseq.Config  `yaml:"rpc.seq"`  // calls over DCE/RPC that only make sense together
-	SMB    smbexec.Config `yaml:"smb.exec"` // programs, tool output, credential files and pipes over SMB
-	DNS    dnsinfo.Config `yaml:"dns.info"` // data in DNS names or answers
+	Scan   scan.Config    `yaml:"scan.trw"`   // hosts that try many addresses or ports
+	RPCOp  rpcop.Config   `yaml:"rpc.op"`     // calls over DCE/RPC that administrators and intruders make
+	RPCSeq rpcseq.Config  `yaml:"rpc.seq"`    // calls over DCE/RPC that only make sense together
+	SMB    smbexec.Config `yaml:"smb.exec"`   // programs, tool output, credential files and pipes over SMB
+	DNS    dnsinfo.Config `yaml:"dns.info"`   // data in DNS names or answers
+	Ticket tickets.Config `yaml:"auth.roast"` // Kerberos tickets that suit who cracks or abuses keys
+	Logon  logon.Config   `yaml:"auth.spray"` // names and passwords that are tried
 }
 
 // Default returns every detector's default.
 func Default() Config {
 	return Config{
 		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), DNS: dnsinfo.Default(),
+		Ticket: tickets.Default(), Logon: logon.Default(),
 	}
 }
 
@@ -48,6 +53,8 @@ func (c *Config) entries() []entry {
 		{c.RPCSeq.Enabled, c.RPCSeq.Validate, func() detectors.Detector { return rpcseq.New(c.RPCSeq) }},
 		{c.SMB.Enabled, c.SMB.Validate, func() detectors.Detector { return smbexec.New(c.SMB) }},
 		{c.DNS.Enabled, c.DNS.Validate, func() detectors.Detector { return dnsinfo.New(c.DNS) }},
+		{c.Ticket.Enabled, c.Ticket.Validate, func() detectors.Detector { return tickets.New(c.Ticket) }},
+		{c.Logon.Enabled, c.Logon.Validate, func() detectors.Detector { return logon.New(c.Logon) }},
 	}
 }
 

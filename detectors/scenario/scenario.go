@@ -7,12 +7,15 @@
 //	2s every 500ms times 20   10.0.0.5 -> 10.0.1.#:22 refused       # counts 0, 1, 2, … in any place, #+80 from 80 on
 //	1m                        10.0.0.5 asks 10.0.0.53 TXT {hex40}.t.example.com = {hex200}
 //	1m                        10.0.0.5 asks 10.0.0.53 A x.example.com nx
+//	1m                        10.0.0.5 logs 10.0.0.9 ssh - wrong over 7
+//	1m                        10.0.0.5 gets 10.0.0.10 http/web as alice offers 18,17,23 ticket 23
 //
 // A comment begins with //. What a connection comes to is one of open, half (SYN scan of an open port), silent, refused,
 // reset (SYN and RST of the originator), fin, null, xmas (answered by RST), fin-silent, late (midstream), backscatter (an
 // answer only), oneway (alive, one direction seen), udp, udp-refused, udp-silent, ping, ping-silent. A question is
 // answered by what follows =, words apart; without it there is no answer; nx says NXDOMAIN; "iterative" anywhere clears
-// RD. {hexN}, {b32-N} and {word} stand for N random characters or for a word, the same in every run.
+// RD. A log-in over kerberos, smb, ftp or ssh as a user (- where the wire does not tell) ends wrong, unknown or in; "over N" names the
+// connection, each else has its own. A ticket is for a service (krbtgt: with the user's own key; then noproof may follow). {hexN}, {b32-N} and {word} stand for N random characters or for a word, the same in every run.
 package scenario
 
 import (
@@ -88,14 +91,18 @@ type item struct {
 	number int
 	flow   *flows.Record
 	dns    *question
+	fact   func(out *flows.Out, it *item)
 }
 
 func (it *item) write(out *flows.Out) {
-	if it.flow != nil {
+	switch {
+	case it.flow != nil:
 		out.Record(it.flow)
-		return
+	case it.dns != nil:
+		it.dns.write(out, it)
+	default:
+		it.fact(out, it)
 	}
-	it.dns.write(out, it)
 }
 
 // Latest returns the last record of each finding, in the order in which they opened.
@@ -171,6 +178,10 @@ func parseLine(n int, words []string) ([]*item, error) {
 			err = it.connect(say)
 		case "asks":
 			err = it.ask(say)
+		case "logs":
+			err = it.logIn(say)
+		case "gets":
+			err = it.ticket(say)
 		default:
 			err = fmt.Errorf("unknown event %q", say[1])
 		}

@@ -1,0 +1,53 @@
+/*
+Package logon finds those who try names and passwords that are not theirs: rules auth.enum (which accounts exist, T1087.002),
+auth.spray (few passwords on many accounts, T1110.003) and auth.guess (many passwords on one server, T1110.001).
+
+# What it sees
+
+Answers to log-ins, whatever carries them: Kerberos' first exchange (RFC 4120, 7.5.9: 6 no such principal, 18 locked, 24 wrong
+key; success only where the request proved the key), NTLM over SMB and DCE/RPC (MS-ERREF: C0000064 no such user, C000006A and
+C000006D wrong, C0000234 locked, C0000072 disabled), FTP, and SSH by the sizes of its sealed answers, which tell no names.
+
+# Statistic
+
+Of one client, in packet time:
+
+  - auth.enum: n different names in 10 minutes that do not exist: 0.7 (n-1) nats, at most 6; or n in 24 hours: 0.2 (n-8), at most
+    4. The first unknown name is free: people mistype it. Times 0.3 where the client's users that get in are twice as many: a
+    gateway at which many log in.
+  - auth.spray: n different names in 10 minutes whose password was wrong, at most three tries each: 0.6 (n-2) nats, at most 6; or n
+    in 24 hours: 0.25 (n-10), at most 5. Times 0.3 for gateways as above. An account of them that gets in after the third name
+    failed: 3 more.
+  - auth.guess: f failures at one service of one server in 10 minutes: 0.25 (f-4) nats, at most 5; or f in 24 hours: 0.05 (f-20), at
+    most 4. People fail about three times in a bad ten minutes: with that mean, ten or more have a probability of 1.1e-3 and
+    sixteen 1.2e-7 (Poisson). Failures of a connection that then gets in are taken back: keys are tried one after the other. A
+    log-in that succeeds after ten failures of other connections: 3 more. Times 0.3 where one name, or none that can be told,
+    fails at equal gaps of a second or more (coefficient of variation below 0.1 over eight): a program with an old password.
+
+Hand: seven unknown names at once are 4.2 nats (risk 57); 30 failures at an FTP server 5 (risk 64); ten accounts with a wrong password 4.8 (risk 63).
+
+# Units, state, cost
+
+Nats and packet time. 4,096 clients, least recently used out first; of each 256 names (16 bytes of hash and times, 48 in all)
+and 32 services of 350 bytes. A name beyond displaces the one used longest ago. Evictions are counted.
+
+# Blind to
+
+Guessing through a gateway that speaks for many; log-ins within TLS (web forms, RDP with network level authentication, LDAPS);
+one try a day and account; names behind FAST (RFC 6113). Failures of SSH clients that skip the method "none" count one less a connection.
+
+# Look-alikes
+
+A program with an expired password; a password changed while a device still has the old one (one name: not a spray); agents
+that offer many SSH keys; vulnerability scanners, which do guess.
+
+# Source
+
+RFC 4120, RFC 4252, MS-ERREF; weights chosen by us, held by the cases of the tests.
+*/
+package logon
+
+import _ "embed"
+
+//go:embed doc.go
+var doc string

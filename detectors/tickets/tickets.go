@@ -1,0 +1,275 @@
+package tickets
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"neuromast/detectors"
+	"neuromast/detectors/lru"
+	"neuromast/detectors/stat"
+	"neuromast/detectors/windows"
+	"neuromast/flows"
+	"neuromast/sensor/packet"
+)
+
+// Bounds and weights of the package comment.
+const (
+	window       = packet.Time(time.Hour)
+	maxServices  = 64
+	maxAccounts  = 16
+	maxRealms    = 256
+	maxKnown     = 8192
+	maxHabits    = 1 << 16
+	oldFrom      = 3 // other clients
+	oldService   = 0.3
+	noProofAsked = 0.3
+	rc4Alone     = 1.5
+)
+
+// Ciphers (RFC 3961, 8; RFC 4757).
+const (
+	aes128 = 17
+	aes256 = 18
+	rc4    = 23
+)
+
+const preauthRequired = 25 // RFC 4120, 7.5.9
+
+// client is what is known of a host that asks for tickets.
+type client struct {
+	aes      bool // offered it once
+	services []ask
+	accounts []ask
+	roast    episode
+	weak     episode
+}
+
+// ask is a ticket or an answer that can be guessed offline.
+type ask struct {
+	hash   uint64
+	text   string
+	at     packet.Time
+	weight float64 // in the count
+	alone  bool    // RC4 alone was offered
+	days   int     // earlier ones
+	free   bool    // the realm never asked for proof
+	conn   flows.Conn
+	ref    flows.Ref
+}
+
+// episode is a finding under way.
+type episode struct {
+	start, last packet.Time
+	count       int
+}
+
+// realm is what is known of a realm.
+type realm struct{ asksProof, aes bool }
+
+// known is which clients got RC4 tickets for a service, by hash.
+type known struct{ clients [oldFrom + 1]uint64 }
+
+// Detector is rules auth.roast and auth.downgrade.
+type Detector struct {
+	cfg      Config
+	clients  *lru.Table[detectors.HostKey, client]
+	realms   *lru.Table[uint64, realm]
+	services *lru.Table[uint64, known]
+	habits   *windows.Habits
+}
+
+// Stats counts what the bounds pushed out.
+type Stats struct{ EvictedClients, EvictedServices, EvictedHabits uint64 }
+
+// New returns the detector; cfg must be valid.
+func New(cfg Config) *Detector {
+	return &Detector{
+		cfg: cfg, clients: lru.New[detectors.HostKey, client](cfg.MaxClients, nil), realms: lru.New[uint64, realm](maxRealms, nil),
+		services: lru.New[uint64, known](maxKnown, nil), habits: windows.NewHabits(maxHabits),
+	}
+}
+
+// Rules returns the rules.
+func (d *Detector) Rules() []*detectors.Rule {
+	return []*detectors.Rule{&rules[roast], &rules[downgrade]}
+}
+
+// Doc returns the package comment.
+func (d *Detector) Doc() string { return doc }
+
+// Stats returns what the bounds cost so far.
+func (d *Detector) Stats() Stats {
+	return Stats{d.clients.Evicted(), d.services.Evicted(), d.habits.Evicted()}
+}
+
+// Kerberos takes an exchange.
+func (d *Detector) Kerberos(env detectors.Env, k *flows.Kerberos) {
+	b := env.Batch()
+	name := strings.ToLower(windows.Printable(b.String(k.Realm)))
+	r, _ := d.realms.Use(stat.HashString(name))
+	offered := k.Offered[:k.NumOffered]
+	aes := slices.Contains(offered, aes128) || slices.Contains(offered, aes256)
+	alone := slices.Contains(offered, rc4) && !aes
+	ticketAES := k.Ticket == aes128 || k.Ticket == aes256
+	if k.Outcome == flows.Failed && k.Code == preauthRequired {
+		r.asksProof = true
+	}
+	r.aes = r.aes || ticketAES
+	if !k.Asked {
+		return
+	}
+	key := detectors.HostKey{Segment: k.Segment, Addr: k.Orig}
+	c, _ := d.clients.Use(key)
+	could := c.aes
+	c.aes = c.aes || aes
+	if k.Outcome != flows.Succeeded {
+		return
+	}
+	user, service := windows.Printable(b.String(k.Client)), windows.Printable(b.String(k.Service))
+	a := ask{at: env.Now(), weight: 1, alone: alone, conn: k.Conn, ref: k.Ref}
+	switch {
+	case k.TGS:
+		if k.Ticket != rc4 || !(c.aes || r.aes) || strings.HasSuffix(service, "$") || own(service) {
+			return
+		}
+		a.hash, a.text = stat.HashString(strings.ToLower(service)+"@"+name), service
+		if d.old(key, a.hash) {
+			a.weight = oldService
+		}
+		a.days = d.habits.Note(env.Now(), &k.Conn, a.hash)
+		c.services = enter(c.services, a, maxServices)
+		d.sayRoast(env, key, c, user)
+	case strings.HasSuffix(user, "$") || !own(service):
+	case !k.Proof:
+		a.hash, a.text, a.free = stat.HashString(strings.ToLower(user)+"@"+name), user, !r.asksProof
+		a.days = d.habits.Note(env.Now(), &k.Conn, stat.Join(a.hash, 1))
+		c.accounts = enter(c.accounts, a, maxAccounts)
+		d.sayRoast(env, key, c, user)
+	case alone && r.aes:
+		a.text = user
+		a.days = d.habits.Note(env.Now(), &k.Conn, stat.Join(stat.HashString(strings.ToLower(user)+"@"+name), 2))
+		d.sayWeak(env, key, c, &a, could)
+	}
+}
+
+// own says that a service is the ticket-granting one of a realm, or the one that changes passwords.
+func own(service string) bool {
+	first, _, _ := strings.Cut(strings.ToLower(service), "/")
+	return first == "krbtgt" || first == "kadmin"
+}
+
+// old enters that a client got an RC4 ticket for a service, and says whether enough others did.
+func (d *Detector) old(key detectors.HostKey, service uint64) bool {
+	s, _ := d.services.Use(service)
+	h := stat.Join(uint64(key.Segment), stat.HashAddr(key.Addr)) | 1
+	others := 0
+	for i := range s.clients {
+		switch s.clients[i] {
+		case h:
+			continue
+		case 0:
+			s.clients[i] = h
+			return others >= oldFrom
+		}
+		others++
+	}
+	return others >= oldFrom
+}
+
+// enter puts an ask in place of an earlier one for the same, or of the oldest.
+func enter(list []ask, a ask, most int) []ask {
+	i := slices.IndexFunc(list, func(o ask) bool { return o.hash == a.hash })
+	if i >= 0 {
+		list = slices.Delete(list, i, i+1)
+	} else if len(list) >= most {
+		list = slices.Delete(list, 0, 1)
+	}
+	return append(list, a)
+}
+
+// recent returns the asks of the last hour.
+func recent(list []ask, now packet.Time) []ask {
+	for i := range list {
+		if now-list[i].at <= window {
+			return list[i:]
+		}
+	}
+	return nil
+}
+
+// roastWeight is that of the package comment, by its parts.
+func roastWeight(services, accounts []ask) (byServices, byAccounts, alone float64) {
+	n := 0.0
+	for _, a := range services {
+		w := a.weight
+		if windows.Familiar(a.days) {
+			w *= windows.Discount
+		}
+		n += w
+		if a.alone {
+			alone = rc4Alone
+		}
+	}
+	byServices = n
+	if n > 3 {
+		byServices = min(3+0.5*(n-3), 6)
+	}
+	for _, a := range accounts {
+		w := 4.0
+		if len(accounts) >= 3 {
+			w = 6
+		}
+		if a.alone {
+			w++
+		}
+		if a.free {
+			w *= noProofAsked
+		}
+		if windows.Familiar(a.days) {
+			w *= windows.Discount
+		}
+		byAccounts = max(byAccounts, w)
+	}
+	return byServices, byAccounts, alone
+}
+
+// sayRoast emits what is heavy enough.
+func (d *Detector) sayRoast(env detectors.Env, key detectors.HostKey, c *client, user string) {
+	now := env.Now()
+	services, accounts := recent(c.services, now), recent(c.accounts, now)
+	s, a, alone := roastWeight(services, accounts)
+	e := &c.roast
+	if e.start == 0 || now-e.last > window {
+		*e = episode{start: now}
+	}
+	e.last = now
+	if s+alone < d.cfg.MinNats && a < d.cfg.MinNats {
+		return
+	}
+	f := roastFinding(key, services, accounts, s, a, alone, user, e.start, now)
+	if n := len(services) + len(accounts); n >= 2*e.count {
+		e.count, f.Grew = n, true
+	}
+	env.Emit(f)
+}
+
+// sayWeak emits a log-in with RC4 alone.
+func (d *Detector) sayWeak(env detectors.Env, key detectors.HostKey, c *client, a *ask, could bool) {
+	llr := 1.5
+	if could {
+		llr += 2
+	}
+	if windows.Familiar(a.days) {
+		llr *= windows.Discount
+	}
+	e := &c.weak
+	if now := env.Now(); e.start == 0 || now-e.last > window {
+		*e = episode{start: now}
+	}
+	e.last = env.Now()
+	if llr < d.cfg.MinNats {
+		return
+	}
+	env.Emit(weakFinding(key, a, llr, could, e.start))
+}

@@ -1,0 +1,98 @@
+package tickets
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"neuromast/detectors"
+	"neuromast/detectors/scenario"
+)
+
+// TestCases holds what is said, with nats worked out by hand from the package comment.
+func TestCases(t *testing.T) {
+	const asks = "0s 10.0.0.4 gets 10.0.0.10 krbtgt as carol offers 18,17,23 ticket 0 noproof\n"
+	for _, c := range []struct{ name, text, want, techniques string }{
+		{"one RC4 ticket", `0s 10.0.0.5 gets 10.0.0.10 http/web as alice offers 18,17,23 ticket 23`, "auth.roast 1.00", "T1558.003"},
+		{"the same one again and again", `0s every 1m times 50 10.0.0.5 gets 10.0.0.10 http/web as alice offers 18,17,23 ticket 23`, "auth.roast 1.00", "T1558.003"},
+		{"five services: 3 + 0.5 (5-3)", `0s every 1s times 5 10.0.0.5 gets 10.0.0.10 mssql/db# as alice offers 18,17,23 ticket 23`, "auth.roast 4.00", "T1558.003"},
+		{"five services, RC4 alone by a client of AES: 1.5 more", `
+			0s 10.0.0.5 gets 10.0.0.10 krbtgt as alice offers 18,17,23 ticket 18
+			10s every 1s times 5 10.0.0.5 gets 10.0.0.10 mssql/db# as alice offers 23 ticket 23`, "auth.roast 5.50", "T1558.003"},
+		{"five services in five hours: one at a time", `0s every 61m times 5 10.0.0.5 gets 10.0.0.10 mssql/db# as alice offers 18,17,23 ticket 23`,
+			"auth.roast 1.00, auth.roast 1.00, auth.roast 1.00, auth.roast 1.00, auth.roast 1.00", ""},
+		{"many AES tickets", `0s every 1s times 50 10.0.0.5 gets 10.0.0.10 cifs/server# as alice offers 18,17,23 ticket 18`, "", ""},
+		{"an old client in an old realm", `
+			0s 10.0.0.5 gets 10.0.0.10 krbtgt as alice offers 23,3 ticket 23
+			1s every 1s times 10 10.0.0.5 gets 10.0.0.10 cifs/server# as alice offers 23,3 ticket 23`, "", ""},
+		{"machine accounts", `0s every 1s times 10 10.0.0.5 gets 10.0.0.10 server#$ as alice offers 18,23 ticket 23`, "", ""},
+		{"an old service that everybody gets: the fourth client and on 0.3", `0s every 1m times 10 10.0.0.1# gets 10.0.0.10 http/copier as alice offers 18,23 ticket 23`,
+			"auth.roast 1.00, auth.roast 1.00, auth.roast 1.00", ""},
+		{"an account without pre-authentication", asks + `1m 10.0.0.5 gets 10.0.0.10 krbtgt as bob offers 18,23 ticket 18 noproof`, "auth.roast 4.00", "T1558.004"},
+		{"three of them, RC4 alone", asks + `1m every 1s times 3 10.0.0.5 gets 10.0.0.10 krbtgt as bob# offers 23 ticket 18 noproof`, "auth.roast 7.00", "T1558.004"},
+		{"a realm that never asks: 0.3 × 4", `1m 10.0.0.5 gets 10.0.0.10 krbtgt as bob offers 18,23 ticket 18 noproof`, "auth.roast 1.20", "T1558.004"},
+		{"the same old program every day: 0.2 × 4 from the fourth on", asks + `1m every 24h times 6 10.0.0.5 gets 10.0.0.10 krbtgt as bob offers 18,23 ticket 18 noproof`,
+			"auth.roast 4.00, auth.roast 4.00, auth.roast 4.00", ""},
+		{"log-in with RC4 alone in a realm of AES", `0s 10.0.0.5 gets 10.0.0.10 krbtgt as alice offers 23 ticket 18`, "auth.downgrade 1.50", "T1550.002"},
+		{"by a host that offered AES", `
+			0s 10.0.0.5 gets 10.0.0.10 krbtgt as alice offers 18,17,23 ticket 18
+			1m 10.0.0.5 gets 10.0.0.10 krbtgt as admin offers 23 ticket 18`, "auth.downgrade 3.50", "T1550.002"},
+		{"log-in with RC4 alone where there is no AES", `0s 10.0.0.5 gets 10.0.0.10 krbtgt as alice offers 23 ticket 23`, "", ""},
+		{"a machine", `0s 10.0.0.5 gets 10.0.0.10 krbtgt as oldbox$ offers 23 ticket 18`, "", ""},
+	} {
+		all, err := scenario.Play(c.text, New(Default()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		for _, f := range scenario.Latest(all) {
+			said = append(said, fmt.Sprintf("%s %.2f", f.Rule.ID, f.LLR))
+			var sum float64
+			for _, e := range f.Evidence {
+				sum += e.Nats
+			}
+			if diff := sum - f.LLR; diff > 0.02 || diff < -0.02 {
+				t.Errorf("%s: evidence adds up to %v of %v nats", c.name, sum, f.LLR)
+			}
+			if c.techniques != "" && f.Techniques[0].ID != c.techniques {
+				t.Errorf("%s: %v", c.name, f.Techniques)
+			}
+			if f.State != detectors.StateClose || f.Message == "" || f.Counterfactual == "" || len(f.LookAlikes) == 0 || len(f.NextSteps) == 0 || f.Filter == "" || len(f.Refs) == 0 || len(f.Conns) == 0 {
+				t.Errorf("%s: something is missing: %+v", c.name, f)
+			}
+		}
+		if got := strings.Join(said, ", "); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestBounds holds that a flood of clients and services keeps to the bounds.
+func TestBounds(t *testing.T) {
+	cfg := Default()
+	cfg.MaxClients = 16
+	d := New(cfg)
+	if _, err := scenario.Play(`
+		0s every 1ms times 500 10.0.0.5 gets 10.0.0.10 http/web# as alice offers 18,23 ticket 23
+		3s every 1ms times 200 10.1.0.# gets 10.0.0.10 http/web as alice offers 18,23 ticket 23`, d); err != nil {
+		t.Fatal(err)
+	}
+	if s := d.Stats(); d.clients.Len() > 16 || s.EvictedClients < 180 {
+		t.Errorf("%d clients, %+v", d.clients.Len(), s)
+	}
+	for _, c := range d.clients.All() {
+		if len(c.services) > maxServices {
+			t.Errorf("%d services", len(c.services))
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	if err := Default().Validate(); err != nil {
+		t.Error(err)
+	}
+	err := Config{MinNats: 10}.Validate()
+	if err == nil || !strings.Contains(err.Error(), "min_nats: 10") || !strings.Contains(err.Error(), "max_clients: 0") {
+		t.Errorf("%v", err)
+	}
+}
