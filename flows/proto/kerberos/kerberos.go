@@ -283,7 +283,7 @@ func write(out *flows.Out, c *flows.Conn, r *request, a *answer, ref flows.Ref, 
 		if a.failed {
 			k.Outcome = flows.Failed
 		}
-		if client.n == 0 { // a TGS request does not say who asks
+		if a.client.n > 0 { // as the realm writes it; a TGS request does not say who asks
 			client = &a.client
 		}
 		if service.n == 0 {

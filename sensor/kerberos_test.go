@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"neuromast/flows"
+	"neuromast/flows/proto"
+	"neuromast/flows/table"
+	"neuromast/sensor/capture"
+	"neuromast/sensor/fragment"
+	"neuromast/sensor/packet"
+	"neuromast/sensor/pipeline"
+)
+
+// tickets collects what the parser says of answers by a key distribution centre, by the frame that completed them.
+type tickets map[uint64]string
+
+// Feed implements pipeline.Analyst.
+func (s tickets) Feed(m *flows.Merged) {
+	for i := range m.Order {
+		it := &m.Order[i]
+		if it.Kind != flows.KindKerberos {
+			continue
+		}
+		b := m.Batches[it.Batch]
+		k := &b.KDC[it.Index]
+		switch {
+		case k.Outcome == flows.Unseen:
+		case k.Outcome == flows.Failed:
+			s[k.Ref.Frame] = fmt.Sprintf("error %d", k.Code)
+		default:
+			kind := 11
+			if k.TGS {
+				kind = 13
+			}
+			s[k.Ref.Frame] = fmt.Sprintf("%d for %s, ciphers %d %d", kind, b.String(k.Client), k.Ticket, k.Part)
+		}
+	}
+}
+
+// Finish implements pipeline.Analyst, Record pipeline.Recorder.
+func (s tickets) Finish()                    {}
+func (s tickets) Record(*flows.Merged) error { return nil }
+
+// TestTsharkKerberos holds the answers of key distribution centres against tshark's reading: kind, error, client, ciphers.
+func TestTsharkKerberos(t *testing.T) {
+	root := os.Getenv("NEUROMAST_CAPTURES")
+	if root == "" || os.Getenv("NEUROMAST_TSHARK") == "" {
+		t.Skip("`make test-tshark` runs this, with NEUROMAST_CAPTURES naming a folder of captures")
+	}
+	paths, err := filepath.Glob(filepath.Join(root, "*", "*.pcap*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compared, captures := 0, 0
+	for _, path := range paths {
+		theirs := tsharkTickets(t, path)
+		if len(theirs) == 0 {
+			continue
+		}
+		captures++
+		ours := tickets{}
+		src, err := capture.Open([]string{path}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := pipeline.New(pipeline.Config{Workers: 1, Decoder: packet.Default(), Fragments: fragment.Default(), Table: table.Default(), Proto: proto.Default()},
+			[]capture.Source{src}, ours, ours)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for frame, want := range theirs {
+			compared++
+			if ours[frame] != want {
+				t.Errorf("%s, frame %d: %q, tshark says %q", filepath.Base(path), frame, ours[frame], want)
+			}
+		}
+	}
+	t.Logf("%d answers of %d captures compared", compared, captures)
+}
+
+// tsharkTickets reads what tshark says.
+func tsharkTickets(t *testing.T, path string) tickets {
+	t.Helper()
+	args := []string{"-r", path, "-Y", "kerberos.msg_type in {11, 13, 30} && (udp.port == 88 || tcp.port == 88) && !_ws.malformed", "-T", "fields", "-E", "separator=|", "-E", "aggregator=,"}
+	for _, f := range []string{"frame.number", "kerberos.msg_type", "kerberos.error_code", "kerberos.CNameString", "kerberos.etype"} {
+		args = append(args, "-e", f)
+	}
+	out, err := exec.Command("tshark", args...).Output()
+	if err != nil && len(out) == 0 {
+		return nil // cut files end with an error
+	}
+	all := tickets{}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "|")
+		frame, err := strconv.ParseUint(f[0], 10, 64)
+		if err != nil || len(f) != 5 {
+			t.Fatalf("%s: %q", path, line)
+		}
+		if f[1] == "30" {
+			all[frame] = "error " + f[2]
+		} else {
+			ciphers := strings.Split(f[4], ",")
+			ciphers = ciphers[max(0, len(ciphers)-2):] // before them stand the ones that pre-authentication data speaks of
+			all[frame] = fmt.Sprintf("%s for %s, ciphers %s", f[1], strings.ReplaceAll(f[3], ",", "/"), strings.Join(ciphers, " "))
+		}
+	}
+	return all
+}
