@@ -235,6 +235,10 @@ type (
 	KerberosWatcher interface {
 		Kerberos(Env, *flows.Kerberos)
 	}
+	// HTTPWatcher sees every request of HTTP/1.
+	HTTPWatcher interface {
+		HTTP(Env, *flows.HTTP)
+	}
 	// Waker is called at the deadlines it asked for, and with end set when the input is over.
 	Waker interface {
 		Wake(Env, uint64)

@@ -52,6 +52,7 @@ const (
 	KindRPC
 	KindAuth
 	KindKerberos
+	KindHTTP
 )
 
 // Item orders one entry of a batch.
@@ -98,6 +99,7 @@ type Batch struct {
 	RPC     []RPC
 	Auth    []Auth
 	KDC     []Kerberos
+	HTTP    []HTTP
 	Order   []Item // every entry of the slices above (Sides, Tunnels and Answers belong to theirs); sorted by Sort
 	Arena   []byte
 	Lost    [NumLossKinds]uint64
@@ -107,7 +109,7 @@ type Batch struct {
 func (b *Batch) Reset() {
 	*b = Batch{
 		Records: b.Records[:0], Sides: b.Sides[:0], Tunnels: b.Tunnels[:0], DNS: b.DNS[:0], Answers: b.Answers[:0], TLS: b.TLS[:0], SMB: b.SMB[:0],
-		RPC: b.RPC[:0], Auth: b.Auth[:0], KDC: b.KDC[:0], Order: b.Order[:0], Arena: b.Arena[:0],
+		RPC: b.RPC[:0], Auth: b.Auth[:0], KDC: b.KDC[:0], HTTP: b.HTTP[:0], Order: b.Order[:0], Arena: b.Arena[:0],
 	}
 }
 
@@ -234,5 +236,12 @@ func (o *Out) Auth(a *Auth) {
 func (o *Out) Kerberos(k *Kerberos) {
 	if o.add(&k.Meta, KindKerberos, len(o.Batch.KDC)) {
 		o.Batch.KDC = append(o.Batch.KDC, *k)
+	}
+}
+
+// HTTP writes a request.
+func (o *Out) HTTP(h *HTTP) {
+	if o.add(&h.Meta, KindHTTP, len(o.Batch.HTTP)) {
+		o.Batch.HTTP = append(o.Batch.HTTP, *h)
 	}
 }

@@ -192,3 +192,17 @@ type Kerberos struct {
 	Proof      bool // the request carried pre-authentication that proves the key, or FAST
 	Asked      bool // the request was seen: Offered and Proof are valid
 }
+
+// HTTP is a request of HTTP/1 with its answer's status.
+type HTTP struct {
+	Meta
+	Conn
+	RequestRef  Ref
+	Method      Text
+	Target      Text // as sent, at most 256 bytes, as the others
+	Host        Text
+	Agent       Text
+	ContentType Text
+	Length      uint64 // Content-Length of the request
+	Status      uint16 // of the answer; 0: none was seen
+}

@@ -70,6 +70,7 @@ type Engine struct {
 	rpc  []watcher[detectors.RPCWatcher]
 	auth []watcher[detectors.AuthWatcher]
 	kdc  []watcher[detectors.KerberosWatcher]
+	http []watcher[detectors.HTTPWatcher]
 
 	deadlines deadlines
 	asked     uint64 // orders deadlines of equal time
@@ -115,7 +116,7 @@ func (e *Engine) call(dets []detectors.Detector) {
 	e.flow, e.dns = watchers[detectors.FlowWatcher](dets), watchers[detectors.DNSWatcher](dets)
 	e.tls, e.smb = watchers[detectors.TLSWatcher](dets), watchers[detectors.SMBWatcher](dets)
 	e.rpc, e.auth = watchers[detectors.RPCWatcher](dets), watchers[detectors.AuthWatcher](dets)
-	e.kdc = watchers[detectors.KerberosWatcher](dets)
+	e.kdc, e.http = watchers[detectors.KerberosWatcher](dets), watchers[detectors.HTTPWatcher](dets)
 }
 
 // Replace calls dets from the next item on. Detectors that were called before keep their deadlines; those of the others
@@ -244,6 +245,11 @@ func (e *Engine) item(b *flows.Batch, it *flows.MergedItem) {
 		for _, w := range e.kdc {
 			env.det = w.det
 			w.w.Kerberos(env, &b.KDC[it.Index])
+		}
+	case flows.KindHTTP:
+		for _, w := range e.http {
+			env.det = w.det
+			w.w.HTTP(env, &b.HTTP[it.Index])
 		}
 	}
 }

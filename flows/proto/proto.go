@@ -12,6 +12,7 @@ import (
 	"neuromast/flows/proto/dcerpc"
 	"neuromast/flows/proto/dns"
 	"neuromast/flows/proto/ftp"
+	"neuromast/flows/proto/http"
 	"neuromast/flows/proto/kerberos"
 	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/ssh"
@@ -55,6 +56,7 @@ type Stats struct {
 	Kerberos   kerberos.Stats
 	FTP        ftp.Stats
 	SSH        ssh.Stats
+	HTTP       http.Stats
 }
 
 // Add adds o to s.
@@ -72,4 +74,5 @@ func (s *Stats) Add(o Stats) {
 	s.Kerberos.Add(o.Kerberos)
 	s.FTP.Add(o.FTP)
 	s.SSH.Add(o.SSH)
+	s.HTTP.Add(o.HTTP)
 }

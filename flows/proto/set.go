@@ -5,6 +5,7 @@ import (
 	"neuromast/flows/proto/dcerpc"
 	"neuromast/flows/proto/dns"
 	"neuromast/flows/proto/ftp"
+	"neuromast/flows/proto/http"
 	"neuromast/flows/proto/kerberos"
 	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/ssh"
@@ -44,7 +45,7 @@ func New(cfg Config) *Set {
 // parsed says that the application has a parser over TCP.
 func parsed(app flows.App) bool {
 	switch app {
-	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC, flows.AppSMB, flows.AppKerberos, flows.AppFTP, flows.AppSSH:
+	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC, flows.AppSMB, flows.AppKerberos, flows.AppFTP, flows.AppSSH, flows.AppHTTP:
 		return true
 	}
 	return false
@@ -59,6 +60,8 @@ func (s *Set) parser(app flows.App) stream.Parser {
 		return tls.New(&s.stats.TLS)
 	case flows.AppFTP:
 		return ftp.New(&s.stats.FTP)
+	case flows.AppHTTP:
+		return http.New(&s.stats.HTTP)
 	case flows.AppSSH:
 		return ssh.New(&s.stats.SSH)
 	case flows.AppKerberos:

@@ -37,7 +37,7 @@ func TestBudget(t *testing.T) {
 	if s.Get(flows.AppSMB, false) != nil || s.Get(flows.AppDNS, true) != nil {
 		t.Error("lent beyond the budget")
 	}
-	if s.Get(flows.AppHTTP, false) != nil || s.Get(flows.AppUnknown, false) != nil || s.Get(flows.AppMDNS, false) != nil {
+	if s.Get(flows.AppSMTP, false) != nil || s.Get(flows.AppUnknown, false) != nil || s.Get(flows.AppMDNS, false) != nil {
 		t.Error("lent a parser that is none")
 	}
 	if st := s.Stats(); st.Lent != 3 || st.InUse != 3 || st.Refused != 2 {
