@@ -17,6 +17,7 @@ import (
 	"neuromast/detectors/scan"
 	"neuromast/detectors/smbexec"
 	"neuromast/detectors/tickets"
+	"neuromast/detectors/winrm"
 )
 
 // Config has a section per rule, named by its id.
@@ -27,6 +28,7 @@ type Config struct {
 	SMB    smbexec.Config `yaml:"smb.exec"`   // programs, tool output, credential files and pipes over SMB
 	DNS    dnsinfo.Config `yaml:"dns.info"`   // data in DNS names or answers
 	Ticket tickets.Config `yaml:"auth.roast"` // Kerberos tickets that suit who cracks or abuses keys
+	WinRM  winrm.Config   `yaml:"winrm.exec"` // commands through Windows Remote Management
 	Logon  logon.Config   `yaml:"auth.spray"` // names and passwords that are tried
 }
 
@@ -34,7 +36,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), DNS: dnsinfo.Default(),
-		Ticket: tickets.Default(), Logon: logon.Default(),
+		WinRM: winrm.Default(), Ticket: tickets.Default(), Logon: logon.Default(),
 	}
 }
 
@@ -54,6 +56,7 @@ func (c *Config) entries() []entry {
 		{c.SMB.Enabled, c.SMB.Validate, func() detectors.Detector { return smbexec.New(c.SMB) }},
 		{c.DNS.Enabled, c.DNS.Validate, func() detectors.Detector { return dnsinfo.New(c.DNS) }},
 		{c.Ticket.Enabled, c.Ticket.Validate, func() detectors.Detector { return tickets.New(c.Ticket) }},
+		{c.WinRM.Enabled, c.WinRM.Validate, func() detectors.Detector { return winrm.New(c.WinRM) }},
 		{c.Logon.Enabled, c.Logon.Validate, func() detectors.Detector { return logon.New(c.Logon) }},
 	}
 }

@@ -120,3 +120,30 @@ func (it *item) ticket(say []string) error {
 	}
 	return nil
 }
+
+// post reads ADDRESS posts ADDRESS TARGET by AGENT length BYTES status STATUS; _ in the agent is a space.
+func (it *item) post(say []string) error {
+	if len(say) != 10 || say[4] != "by" || say[6] != "length" || say[8] != "status" {
+		return fmt.Errorf("want ADDRESS posts ADDRESS TARGET by AGENT length BYTES status STATUS")
+	}
+	conn, err := it.conn(say[0], say[2], 5985, 0)
+	if err != nil {
+		return err
+	}
+	length, err := strconv.ParseUint(say[7], 10, 32)
+	if err != nil {
+		return err
+	}
+	status, err := strconv.ParseUint(say[9], 10, 16)
+	if err != nil {
+		return err
+	}
+	it.fact = func(out *flows.Out, it *item) {
+		ref := flows.Ref{Frame: uint64(it.number) + 1}
+		out.HTTP(&flows.HTTP{
+			Meta: flows.Meta{Ref: ref}, Conn: conn(), RequestRef: ref, Method: out.PutString("POST"), Target: out.PutString(say[3]),
+			Agent: out.PutString(strings.ReplaceAll(say[5], "_", " ")), Length: length, Status: uint16(status),
+		})
+	}
+	return nil
+}

@@ -9,6 +9,7 @@
 //	1m                        10.0.0.5 asks 10.0.0.53 A x.example.com nx
 //	1m                        10.0.0.5 logs 10.0.0.9 ssh - wrong over 7
 //	1m                        10.0.0.5 gets 10.0.0.10 http/web as alice offers 18,17,23 ticket 23
+//	1m                        10.0.0.5 posts 10.0.0.9 /wsman by Some_Agent length 1900 status 200
 //
 // A comment begins with //. What a connection comes to is one of open, half (SYN scan of an open port), silent, refused,
 // reset (SYN and RST of the originator), fin, null, xmas (answered by RST), fin-silent, late (midstream), backscatter (an
@@ -180,6 +181,8 @@ func parseLine(n int, words []string) ([]*item, error) {
 			err = it.ask(say)
 		case "logs":
 			err = it.logIn(say)
+		case "posts":
+			err = it.post(say)
 		case "gets":
 			err = it.ticket(say)
 		default:
