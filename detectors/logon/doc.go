@@ -28,8 +28,8 @@ Hand: seven unknown names at once are 4.2 nats (risk 57); 30 failures at an FTP 
 
 # Units, state, cost
 
-Nats and packet time. 4,096 clients, least recently used out first; of each 256 names (16 bytes of hash and times, 48 in all)
-and 32 services of 350 bytes. A name beyond displaces the one used longest ago. Evictions are counted.
+Nats and packet time. 1,024 clients that failed once, least recently used out first; of each 128 names of 200
+bytes and 16 services of 1.2 KB, 45 KB at most. A name beyond displaces the one used longest ago. Evictions are counted.
 
 # Blind to
 

@@ -22,10 +22,12 @@ const (
 	gateway     = 0.3
 	program     = 0.3
 	inAfter     = 3.0
-	maxNames    = 256
-	maxServices = 32
-	maxTries    = 3 // a name: more of them are guessing
-	sprayFrom   = 3 // names that failed before a success counts
+	maxNames    = 128
+	maxServices = 16
+	maxConns    = 8  // of a service
+	maxRefs     = 16 // of a service
+	maxTries    = 3  // a name: more of them are guessing
+	sprayFrom   = 3  // names that failed before a success counts
 	guessFrom   = 10
 	evenGaps    = 8
 	evenCV      = 0.1
@@ -457,10 +459,10 @@ func (d *Detector) judgeService(env detectors.Env, key detectors.HostKey, s *ser
 		s.only = a.name
 		s.last, s.episode.last = now, now
 	}
-	if !slices.ContainsFunc(s.conns, func(o flows.Conn) bool { return o.ID == a.conn.ID }) && len(s.conns) < detectors.MaxFlows {
+	if !slices.ContainsFunc(s.conns, func(o flows.Conn) bool { return o.ID == a.conn.ID }) && len(s.conns) < maxConns {
 		s.conns = append(s.conns, a.conn)
 	}
-	if len(s.refs) < detectors.MaxRefs {
+	if len(s.refs) < maxRefs {
 		s.refs = append(s.refs, a.ref)
 	}
 	quick, day := sum(s.minutes[:]), sum(s.hours[:])

@@ -9,7 +9,7 @@ import (
 type Config struct {
 	Enabled    bool    `yaml:"enabled"`     // whether the rules run
 	MinNats    float64 `yaml:"min_nats"`    // weight below which nothing is published, in nats; 0.5 to 9
-	MaxClients int     `yaml:"max_clients"` // clients remembered, 8 KB each at most; at least 16
+	MaxClients int     `yaml:"max_clients"` // clients remembered, 15 KB each at most; at least 16
 }
 
 // Default returns the configuration that the package comment argues for.

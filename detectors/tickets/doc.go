@@ -27,7 +27,7 @@ Hand: five services with RC4 by a client of AES 4 nats (risk 56), asked with RC4
 
 # Units, state, cost
 
-Nats and packet time. 4,096 clients of 64 services and 16 accounts, 8 KB at most; 256 realms; 8,192 services of 100 bytes; 65,536
+Nats and packet time. 4,096 clients of 64 services and 16 accounts, 15 KB at most; 256 realms; 8,192 services of 100 bytes; 65,536
 habits of 120 bytes. The least used go first, counted.
 
 # Blind to

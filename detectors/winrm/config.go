@@ -9,11 +9,11 @@ import (
 type Config struct {
 	Enabled    bool    `yaml:"enabled"`     // whether the rule runs
 	MinNats    float64 `yaml:"min_nats"`    // weight below which nothing is published, in nats; 0.5 to 9
-	MaxClients int     `yaml:"max_clients"` // clients remembered, 10 KB each at most; at least 16
+	MaxClients int     `yaml:"max_clients"` // clients remembered, 9 KB each at most; at least 16
 }
 
 // Default returns the configuration that the package comment argues for.
-func Default() Config { return Config{Enabled: true, MinNats: 1, MaxClients: 4096} }
+func Default() Config { return Config{Enabled: true, MinNats: 1, MaxClients: 1024} }
 
 // Validate names every wrong field.
 func (c Config) Validate() error {

@@ -17,7 +17,7 @@ Hand: one PowerShell session with a server 3 nats (risk 47), with three servers 
 
 # Units, state, cost
 
-Nats and packet time. 4,096 clients of 32 servers, 300 bytes each; 65,536 habits of 120 bytes. The least used go first, counted.
+Nats and packet time. 1,024 clients of 16 servers, 550 bytes each; 65,536 habits of 120 bytes. The least used go first, counted.
 
 # Blind to
 

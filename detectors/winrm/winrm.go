@@ -17,7 +17,9 @@ import (
 // Bounds and weights of the package comment.
 const (
 	window      = packet.Time(time.Hour)
-	maxServers  = 32
+	maxServers  = 16
+	maxConns    = 4 // of a server
+	maxRefs     = 8 // of a server
 	maxHabits   = 1 << 16
 	sessionFrom = 3 // answered requests with a body
 	spreadFrom  = 3 // servers
@@ -106,10 +108,10 @@ func (d *Detector) HTTP(env detectors.Env, h *flows.HTTP) {
 			s.agent = "(none)"
 		}
 	}
-	if !slices.ContainsFunc(s.conns, func(o flows.Conn) bool { return o.ID == h.ID }) && len(s.conns) < detectors.MaxFlows {
+	if !slices.ContainsFunc(s.conns, func(o flows.Conn) bool { return o.ID == h.ID }) && len(s.conns) < maxConns {
 		s.conns = append(s.conns, h.Conn)
 	}
-	if len(s.refs) < detectors.MaxRefs {
+	if len(s.refs) < maxRefs {
 		s.refs = append(s.refs, h.RequestRef)
 	}
 	if s.requests < sessionFrom {
