@@ -53,13 +53,13 @@ type Rule struct {
 // Sides is which directions of its conversations a rule must see: a tap, or asymmetric routing, may show one only.
 type Sides uint8
 
-// The sides. No rule does with the responder's packets alone.
+// The sides; a rule that says nothing needs both. No rule does with the responder's packets alone.
 const (
-	OriginatorAlone Sides = iota // the originator's packets are enough; the responder's only sharpen what is said
-	BothSides
+	BothSides       Sides = iota
+	OriginatorAlone       // measured: the originator's packets are enough; the responder's only sharpen what is said
 )
 
-var sidesNames = [...]string{"the originator's packets", "both directions"}
+var sidesNames = [...]string{"both directions", "the originator's packets"}
 
 func (s Sides) String() string { return sidesNames[s] }
 

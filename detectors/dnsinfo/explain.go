@@ -21,7 +21,7 @@ var (
 	exfil   = detectors.Technique{ID: "T1048.003", Name: "Exfiltration Over Unencrypted Non-C2 Protocol", Tactic: "TA0010"}
 	rule    = &detectors.Rule{
 		ID: "dns.info", Name: "Data in DNS names or answers", Stage: detectors.StageC2,
-		Techniques: []detectors.Technique{overDNS, tunnel, exfil},
+		Techniques: []detectors.Technique{overDNS, tunnel, exfil}, Sides: detectors.OriginatorAlone,
 	}
 )
 

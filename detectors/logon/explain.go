@@ -32,15 +32,15 @@ var (
 var rules = [numRules]detectors.Rule{
 	enum: {
 		ID: "auth.enum", Name: "Account names tried that do not exist", Stage: detectors.StageDiscovery,
-		Techniques: []detectors.Technique{accounts}, Sides: detectors.BothSides,
+		Techniques: []detectors.Technique{accounts},
 	},
 	spray: {
 		ID: "auth.spray", Name: "Few passwords tried on many accounts", Stage: detectors.StageCredential,
-		Techniques: []detectors.Technique{spraying, validUser}, Sides: detectors.BothSides,
+		Techniques: []detectors.Technique{spraying, validUser},
 	},
 	guess: {
 		ID: "auth.guess", Name: "Many passwords tried on one server", Stage: detectors.StageCredential,
-		Techniques: []detectors.Technique{guessing, overSSH, validUser}, Sides: detectors.BothSides,
+		Techniques: []detectors.Technique{guessing, overSSH, validUser},
 	},
 }
 

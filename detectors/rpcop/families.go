@@ -13,7 +13,7 @@ type words struct {
 }
 
 func rule(id, name string, stage detectors.Stage, t ...detectors.Technique) detectors.Rule {
-	return detectors.Rule{ID: "rpc.op." + id, Name: name, Stage: stage, Techniques: t}
+	return detectors.Rule{ID: "rpc.op." + id, Name: name, Stage: stage, Techniques: t, Sides: detectors.OriginatorAlone}
 }
 
 // families is indexed by family.

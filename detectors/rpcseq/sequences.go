@@ -107,7 +107,7 @@ func (h *has) any(kinds ...kind) bool {
 }
 
 func rule(id, name string, stage detectors.Stage, t []detectors.Technique) detectors.Rule {
-	return detectors.Rule{ID: "rpc.seq." + id, Name: name, Stage: stage, Techniques: t}
+	return detectors.Rule{ID: "rpc.seq." + id, Name: name, Stage: stage, Techniques: t, Sides: detectors.OriginatorAlone}
 }
 
 // usual is how long steps may lie apart, chosen by us: tools take seconds, people minutes.

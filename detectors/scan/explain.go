@@ -18,7 +18,7 @@ var (
 	fromAfar = detectors.Technique{ID: "T1595", Name: "Active Scanning", Tactic: "TA0043"}
 	rule     = &detectors.Rule{
 		ID: "scan.trw", Name: "Scan: a host tries many addresses or ports that don't answer", Stage: detectors.StageDiscovery,
-		Techniques: []detectors.Technique{ports, hosts, fromAfar},
+		Techniques: []detectors.Technique{ports, hosts, fromAfar}, Sides: detectors.OriginatorAlone,
 	}
 )
 

@@ -22,7 +22,7 @@ var rules = [numRules]words{
 	exec: {
 		detectors.Rule{
 			ID: "smb.exec", Name: "Programs and tool output over SMB shares", Stage: detectors.StageLateral,
-			Techniques: []detectors.Technique{windows.AdminShares, windows.ToolTransfer, windows.ServiceExecution, windows.WMI, windows.ScheduledTask},
+			Techniques: []detectors.Technique{windows.AdminShares, windows.ToolTransfer, windows.ServiceExecution, windows.WMI, windows.ScheduledTask}, Sides: detectors.OriginatorAlone,
 		},
 		[]string{
 			"Software deployment writes programs to ADMIN$ from one server to many hosts and on many days; this client had no such history.",
@@ -36,7 +36,7 @@ var rules = [numRules]words{
 	secrets: {
 		detectors.Rule{
 			ID: "smb.secrets", Name: "Files that hold credentials touched over SMB", Stage: detectors.StageCredential,
-			Techniques: []detectors.Technique{windows.NTDSDump, windows.SAMDump, windows.LSASSMemory, windows.CredentialDump, windows.PolicyPasswords},
+			Techniques: []detectors.Technique{windows.NTDSDump, windows.SAMDump, windows.LSASSMemory, windows.CredentialDump, windows.PolicyPasswords}, Sides: detectors.OriginatorAlone,
 		},
 		[]string{"Backup software reads whole disks, from one server and on many days; it does not read these files alone."},
 		[]string{
@@ -47,7 +47,7 @@ var rules = [numRules]words{
 	pipes: {
 		detectors.Rule{
 			ID: "smb.pipe", Name: "Named pipes of remote execution and command-and-control tools", Stage: detectors.StageLateral,
-			Techniques: []detectors.Technique{windows.AdminShares, windows.ServiceExecution, windows.FileProtocolC2},
+			Techniques: []detectors.Technique{windows.AdminShares, windows.ServiceExecution, windows.FileProtocolC2}, Sides: detectors.OriginatorAlone,
 		},
 		[]string{
 			"Administrators use PsExec and its kin too: from an administration host, and on many days; this client had no such history.",
@@ -61,7 +61,7 @@ var rules = [numRules]words{
 	exploit: {
 		detectors.Rule{
 			ID: "smb.exploit", Name: "SMB messages that no client sends: exploitation or its preparation", Stage: detectors.StageLateral,
-			Techniques: []detectors.Technique{windows.RemoteExploit},
+			Techniques: []detectors.Technique{windows.RemoteExploit}, Sides: detectors.OriginatorAlone,
 		},
 		[]string{"A vulnerability scanner sends some of these on purpose: from a known address, and nothing comes back to it."},
 		[]string{

@@ -29,11 +29,11 @@ var (
 var rules = [numRules]detectors.Rule{
 	roast: {
 		ID: "auth.roast", Name: "Kerberos tickets and answers that can be guessed offline", Stage: detectors.StageCredential,
-		Techniques: []detectors.Technique{kerberoasting, asRepRoasting}, Sides: detectors.BothSides,
+		Techniques: []detectors.Technique{kerberoasting, asRepRoasting},
 	},
 	downgrade: {
 		ID: "auth.downgrade", Name: "Kerberos log-in with the weak cipher alone", Stage: detectors.StageLateral,
-		Techniques: []detectors.Technique{passTheHash}, Sides: detectors.BothSides,
+		Techniques: []detectors.Technique{passTheHash},
 	},
 }
 

@@ -34,7 +34,7 @@ var remote = detectors.Technique{ID: "T1021.006", Name: "Windows Remote Manageme
 
 var rule = &detectors.Rule{
 	ID: "winrm.exec", Name: "Commands run remotely through Windows Remote Management", Stage: detectors.StageLateral,
-	Techniques: []detectors.Technique{remote}, Sides: detectors.BothSides,
+	Techniques: []detectors.Technique{remote},
 }
 
 // client is what a host did through WinRM.
