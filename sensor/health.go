@@ -121,7 +121,7 @@ func (l *live) state() telemetry.State {
 		At: now, Started: l.started, Version: version, Uptime: now.Sub(l.started).Seconds(),
 		Packets: t.Packets, Bytes: t.Bytes, Decoded: t.Decoded, Dropped: t.Dropped, Duplicates: t.Duplicates, Reordered: t.Reordered,
 		Joined: t.Fragments.Whole, Load: t.Load.String(), LoadStep: int(t.Load), Changes: t.LoadChanges,
-		Anomalies: map[string]uint64{}, Losses: map[string]uint64{}, Findings: []telemetry.Findings{}, Ready: true,
+		Anomalies: map[string]uint64{}, Malformed: map[string]uint64{}, Losses: map[string]uint64{}, Findings: []telemetry.Findings{}, Ready: true,
 		Flows: telemetry.Flows{
 			Begun: t.Table.Flows, Live: t.Table.Live, Max: l.maxFlow, Evicted: t.Table.Evicted, Bytes: t.Table.Bytes,
 		},
@@ -133,6 +133,11 @@ func (l *live) state() telemetry.State {
 	for a, n := range t.Anomalies {
 		if n > 0 {
 			s.Anomalies[packet.Anomaly(a).String()] = n
+		}
+	}
+	for app, n := range t.Proto.Malformed() {
+		if n > 0 {
+			s.Malformed[app.String()] = n
 		}
 	}
 	for k, n := range t.Lost {

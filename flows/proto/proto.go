@@ -59,6 +59,14 @@ type Stats struct {
 	HTTP       http.Stats
 }
 
+// Malformed returns, by application, what contradicted itself: messages, and connections where one is enough to give up.
+func (s *Stats) Malformed() map[flows.App]uint64 {
+	return map[flows.App]uint64{
+		flows.AppDNS: s.DNS.Malformed, flows.AppTLS: s.TLS.Malformed, flows.AppDCERPC: s.RPC.Malformed + s.SMB.RPC.Malformed, flows.AppSMB: s.SMB.Malformed,
+		flows.AppKerberos: s.Kerberos.Malformed, flows.AppSSH: s.SSH.Malformed, flows.AppHTTP: s.HTTP.TooLong, flows.AppFTP: s.FTP.LongLines,
+	}
+}
+
 // Add adds o to s.
 func (s *Stats) Add(o Stats) {
 	for i, n := range o.Recognised {

@@ -23,6 +23,7 @@ var (
 	reordered  = metric("reordered_packets_total", "Packets that came late and were put where their time belongs.")
 	joined     = metric("joined_packets_total", "IP packets put together from fragments.")
 	anomalies  = metric("anomalies_total", "Packets with a named anomaly.", "anomaly")
+	malformed  = metric("malformed_messages_total", "Messages that contradict themselves or are beyond a parser's limit.", "protocol")
 	losses     = metric("losses_total", "What was not seen or not kept, by kind.", "kind")
 	loadStep   = metric("load_step", "What is left undone because the sensor can't keep up: 0 nothing, 7 most.")
 	changes    = metric("load_changes_total", "How often the load step changed.")
@@ -68,6 +69,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(lag, s.Lag)
 	for name, n := range s.Anomalies {
 		count(anomalies, n, name)
+	}
+	for app, n := range s.Malformed {
+		count(malformed, n, app)
 	}
 	for name, n := range s.Losses {
 		count(losses, n, name)

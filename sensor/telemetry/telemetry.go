@@ -28,6 +28,7 @@ type State struct {
 	Reordered  uint64            `json:"reordered"`
 	Joined     uint64            `json:"joined"` // IP packets put together from fragments
 	Anomalies  map[string]uint64 `json:"anomalies"`
+	Malformed  map[string]uint64 `json:"malformed"` // messages that a parser gave up, by application
 	Losses     map[string]uint64 `json:"losses"`
 	Load       string            `json:"load"` // what is left undone because the sensor can't keep up
 	LoadStep   int               `json:"load_step"`

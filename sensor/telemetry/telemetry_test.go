@@ -12,7 +12,7 @@ import (
 
 func TestHandler(t *testing.T) {
 	s := State{
-		Version: "1", Packets: 12, Anomalies: map[string]uint64{"bad_icmp": 3}, Losses: map[string]uint64{"facts": 4},
+		Version: "1", Packets: 12, Anomalies: map[string]uint64{"bad_icmp": 3}, Losses: map[string]uint64{"facts": 4}, Malformed: map[string]uint64{"kerberos": 6},
 		Findings: []Findings{{"scan.trw", "open", 2}}, Interfaces: []Interface{{Name: "eth0", Drops: 5, Down: true}, {Name: "eth0", Ring: 1}},
 		Export: Export{Topics: map[string]export.Account{"neuromast.findings": {Produced: 2, Waiting: 1}}}, Why: "eth0 is down",
 	}
@@ -32,7 +32,7 @@ func TestHandler(t *testing.T) {
 	}
 	code, text := get("/metrics")
 	for _, want := range []string{
-		"neuromast_packets_total 12\n", `neuromast_anomalies_total{anomaly="bad_icmp"} 3`, `neuromast_losses_total{kind="facts"} 4`,
+		"neuromast_packets_total 12\n", `neuromast_malformed_messages_total{protocol="kerberos"} 6`, `neuromast_anomalies_total{anomaly="bad_icmp"} 3`, `neuromast_losses_total{kind="facts"} 4`,
 		`neuromast_dropped_packets_total{cause="kernel",interface="eth0",ring="0"} 5`, `neuromast_interface_up{interface="eth0",ring="0"} 0`,
 		`neuromast_finding_records_total{rule="scan.trw",state="open"} 2`, `neuromast_export_spooled_records{topic="neuromast.findings"} 1`,
 		`neuromast_build_info{version="1"} 1`, "# HELP neuromast_packets_total Frames read.", "# TYPE neuromast_packets_total counter",
