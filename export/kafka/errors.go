@@ -32,7 +32,7 @@ func explain(err error, c Config, topic string) error {
 	case errors.Is(err, kafka.ClusterAuthorizationFailed):
 		return fmt.Errorf("no right to be an idempotent producer: grant IDEMPOTENT_WRITE on the cluster to the user %q: %w", c.SASL.Username, err)
 	case errors.Is(err, kafka.UnknownTopicOrPartition):
-		return fmt.Errorf("topic %s does not exist: create it, or change export.kafka.topic_prefix: %w", topic, err)
+		return fmt.Errorf("topic %s does not exist: create it, grant DESCRIBE on it if it does, or change export.kafka.topic_prefix: %w", topic, err)
 	case errors.Is(err, kafka.MessageSizeTooLarge):
 		return fmt.Errorf("topic %s takes no batch of this size: raise its max.message.bytes or lower export.kafka.batch_bytes: %w", topic, err)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):

@@ -453,6 +453,14 @@ func TestRealKafkaCheck(t *testing.T) {
 	if err := errors.Join(append(r.Errors, err)...); err != nil {
 		t.Fatal(err)
 	}
+	defer func() { // the broker outlives the test, and another one counts on nobody having no rights
+		if _, err := client.DeleteACLs(context.Background(), &kafka.DeleteACLsRequest{Filters: []kafka.DeleteACLsFilter{{
+			ResourceTypeFilter: kafka.ResourceTypeTopic, ResourcePatternTypeFilter: kafka.PatternTypeAny, PrincipalFilter: "User:nobody",
+			Operation: kafka.ACLOperationTypeAny, PermissionType: kafka.ACLPermissionTypeAny,
+		}}}); err != nil {
+			t.Error(err)
+		}
+	}()
 	t.Setenv(PasswordEnv, "nobody-secret")
 	cfg := testConfig(net.JoinHostPort(host, "9094"), prefix)
 	cfg.SASL = SASL{Mechanism: "plain", Username: "nobody"}
