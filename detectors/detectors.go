@@ -239,6 +239,34 @@ type (
 	HTTPWatcher interface {
 		HTTP(Env, *flows.HTTP)
 	}
+	// ARPWatcher sees every ARP message.
+	ARPWatcher interface {
+		ARP(Env, *flows.ARP)
+	}
+	// DHCPWatcher sees every DHCP message.
+	DHCPWatcher interface {
+		DHCP(Env, *flows.DHCP)
+	}
+	// RDPWatcher sees every opening of a remote desktop connection.
+	RDPWatcher interface {
+		RDP(Env, *flows.RDP)
+	}
+	// SSHWatcher sees every opening of an SSH connection.
+	SSHWatcher interface {
+		SSH(Env, *flows.SSH)
+	}
+	// SessionWatcher sees every shape of a session.
+	SessionWatcher interface {
+		Session(Env, *flows.Session)
+	}
+	// LDAPWatcher sees every operation on a directory.
+	LDAPWatcher interface {
+		LDAP(Env, *flows.LDAP)
+	}
+	// SQLWatcher sees every statement sent to a database.
+	SQLWatcher interface {
+		SQL(Env, *flows.SQL)
+	}
 	// Waker is called at the deadlines it asked for, and with end set when the input is over.
 	Waker interface {
 		Wake(Env, uint64)

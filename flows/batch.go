@@ -53,6 +53,13 @@ const (
 	KindAuth
 	KindKerberos
 	KindHTTP
+	KindARP
+	KindDHCP
+	KindRDP
+	KindSSH
+	KindSession
+	KindLDAP
+	KindSQL
 )
 
 // Item orders one entry of a batch.
@@ -100,6 +107,13 @@ type Batch struct {
 	Auth    []Auth
 	KDC     []Kerberos
 	HTTP    []HTTP
+	ARP     []ARP
+	DHCP    []DHCP
+	RDP     []RDP
+	SSH     []SSH
+	Session []Session
+	LDAP    []LDAP
+	SQL     []SQL
 	Order   []Item // every entry of the slices above (Sides, Tunnels and Answers belong to theirs); sorted by Sort
 	Arena   []byte
 	Lost    [NumLossKinds]uint64
@@ -109,7 +123,9 @@ type Batch struct {
 func (b *Batch) Reset() {
 	*b = Batch{
 		Records: b.Records[:0], Sides: b.Sides[:0], Tunnels: b.Tunnels[:0], DNS: b.DNS[:0], Answers: b.Answers[:0], TLS: b.TLS[:0], SMB: b.SMB[:0],
-		RPC: b.RPC[:0], Auth: b.Auth[:0], KDC: b.KDC[:0], HTTP: b.HTTP[:0], Order: b.Order[:0], Arena: b.Arena[:0],
+		RPC: b.RPC[:0], Auth: b.Auth[:0], KDC: b.KDC[:0], HTTP: b.HTTP[:0],
+		ARP: b.ARP[:0], DHCP: b.DHCP[:0], RDP: b.RDP[:0], SSH: b.SSH[:0], Session: b.Session[:0], LDAP: b.LDAP[:0], SQL: b.SQL[:0],
+		Order: b.Order[:0], Arena: b.Arena[:0],
 	}
 }
 
@@ -174,12 +190,15 @@ func (o *Out) PutString(s string) Text {
 	return t
 }
 
-// Record writes a flow record; Side, if any, must have been put by PutSide before.
-func (o *Out) Record(r *Record) {
-	if o.add(&r.Meta, KindRecord, len(o.Batch.Records)) {
-		o.Batch.Records = append(o.Batch.Records, *r)
+// enter stamps an item and appends it to its slice, where the batch has room.
+func enter[T any](o *Out, kind Kind, items *[]T, item *T, m *Meta) {
+	if o.add(m, kind, len(*items)) {
+		*items = append(*items, *item)
 	}
 }
+
+// Record writes a flow record; Side, if any, must have been put by PutSide before.
+func (o *Out) Record(r *Record) { enter(o, KindRecord, &o.Batch.Records, r, &r.Meta) }
 
 // PutTunnels stores the tunnels around a flow.
 func (o *Out) PutTunnels(t []packet.Tunnel) Span {
@@ -198,50 +217,43 @@ func (o *Out) PutSide(s *Side) int32 {
 }
 
 // DNS writes a DNS transaction; its answers must have been appended to Batch.Answers before.
-func (o *Out) DNS(d *DNS) {
-	if o.add(&d.Meta, KindDNS, len(o.Batch.DNS)) {
-		o.Batch.DNS = append(o.Batch.DNS, *d)
-	}
-}
+func (o *Out) DNS(d *DNS) { enter(o, KindDNS, &o.Batch.DNS, d, &d.Meta) }
 
 // TLS writes a ClientHello.
-func (o *Out) TLS(t *TLS) {
-	if o.add(&t.Meta, KindTLS, len(o.Batch.TLS)) {
-		o.Batch.TLS = append(o.Batch.TLS, *t)
-	}
-}
+func (o *Out) TLS(t *TLS) { enter(o, KindTLS, &o.Batch.TLS, t, &t.Meta) }
 
 // SMB writes an SMB operation.
-func (o *Out) SMB(s *SMB) {
-	if o.add(&s.Meta, KindSMB, len(o.Batch.SMB)) {
-		o.Batch.SMB = append(o.Batch.SMB, *s)
-	}
-}
+func (o *Out) SMB(s *SMB) { enter(o, KindSMB, &o.Batch.SMB, s, &s.Meta) }
 
 // RPC writes a DCE/RPC call.
-func (o *Out) RPC(r *RPC) {
-	if o.add(&r.Meta, KindRPC, len(o.Batch.RPC)) {
-		o.Batch.RPC = append(o.Batch.RPC, *r)
-	}
-}
+func (o *Out) RPC(r *RPC) { enter(o, KindRPC, &o.Batch.RPC, r, &r.Meta) }
 
 // Auth writes an authentication.
-func (o *Out) Auth(a *Auth) {
-	if o.add(&a.Meta, KindAuth, len(o.Batch.Auth)) {
-		o.Batch.Auth = append(o.Batch.Auth, *a)
-	}
-}
+func (o *Out) Auth(a *Auth) { enter(o, KindAuth, &o.Batch.Auth, a, &a.Meta) }
 
 // Kerberos writes an exchange with a key distribution centre.
-func (o *Out) Kerberos(k *Kerberos) {
-	if o.add(&k.Meta, KindKerberos, len(o.Batch.KDC)) {
-		o.Batch.KDC = append(o.Batch.KDC, *k)
-	}
-}
+func (o *Out) Kerberos(k *Kerberos) { enter(o, KindKerberos, &o.Batch.KDC, k, &k.Meta) }
 
 // HTTP writes a request.
-func (o *Out) HTTP(h *HTTP) {
-	if o.add(&h.Meta, KindHTTP, len(o.Batch.HTTP)) {
-		o.Batch.HTTP = append(o.Batch.HTTP, *h)
-	}
-}
+func (o *Out) HTTP(h *HTTP) { enter(o, KindHTTP, &o.Batch.HTTP, h, &h.Meta) }
+
+// ARP writes an ARP message.
+func (o *Out) ARP(a *ARP) { enter(o, KindARP, &o.Batch.ARP, a, &a.Meta) }
+
+// DHCP writes a DHCP message.
+func (o *Out) DHCP(d *DHCP) { enter(o, KindDHCP, &o.Batch.DHCP, d, &d.Meta) }
+
+// RDP writes the opening of a remote desktop connection.
+func (o *Out) RDP(r *RDP) { enter(o, KindRDP, &o.Batch.RDP, r, &r.Meta) }
+
+// SSH writes the opening of an SSH connection.
+func (o *Out) SSH(s *SSH) { enter(o, KindSSH, &o.Batch.SSH, s, &s.Meta) }
+
+// Session writes the shape of a session.
+func (o *Out) Session(s *Session) { enter(o, KindSession, &o.Batch.Session, s, &s.Meta) }
+
+// LDAP writes an operation on a directory.
+func (o *Out) LDAP(l *LDAP) { enter(o, KindLDAP, &o.Batch.LDAP, l, &l.Meta) }
+
+// SQL writes a statement.
+func (o *Out) SQL(s *SQL) { enter(o, KindSQL, &o.Batch.SQL, s, &s.Meta) }

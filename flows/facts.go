@@ -206,3 +206,139 @@ type HTTP struct {
 	Length      uint64 // Content-Length of the request
 	Status      uint16 // of the answer; 0: none was seen
 }
+
+// ARP is an ARP message for IPv4 (RFC 826). What a host repeats without a change is folded: Count says how often.
+type ARP struct {
+	Meta
+	Segment        packet.Segment
+	Sender, Target packet.Addr // protocol addresses of the message
+	SenderMAC      packet.MAC  // hardware addresses of the message
+	TargetMAC      packet.MAC
+	From, To       packet.MAC // addresses of the frame; To is broadcast for most requests
+	Count          uint32     // messages that this one stands for, itself included
+	Reply          bool       // operation 2; else 1
+}
+
+// Gratuitous says that the message asks for nobody but tells the sender's own address (RFC 5227, 1.2.1; probes, with no
+// sender address, are none).
+func (a *ARP) Gratuitous() bool { return a.Sender == a.Target }
+
+// DHCPKind is what a DHCP message says (RFC 2132, 9.6).
+type DHCPKind uint8
+
+// The kinds of messages, numbered as on the wire; 0 is BOOTP without the option.
+const (
+	DHCPDiscover DHCPKind = 1 + iota
+	DHCPOffer
+	DHCPRequest
+	DHCPDecline
+	DHCPAck
+	DHCPNak
+	DHCPRelease
+	DHCPInform
+)
+
+// DHCP is one DHCPv4 message (RFC 2131).
+type DHCP struct {
+	Meta
+	Conn
+	HostName  Text        // option 12, or the host part of option 81; as the client says: weak
+	Vendor    Text        // option 60
+	ClientID  Text        // option 61, as bytes
+	Client    packet.Addr // ciaddr: the address the client has; zero where it has none
+	Yours     packet.Addr // yiaddr: the address it is given
+	Requested packet.Addr // option 50
+	Server    packet.Addr // option 54, else the sender of an answer
+	Router    packet.Addr // option 3, the first
+	Resolver  packet.Addr // option 6, the first
+	Relay     packet.Addr // giaddr
+	Lease     uint32      // option 51, seconds
+	Xid       uint32
+	Hardware  packet.MAC // chaddr
+	From      packet.MAC // sender of the frame
+	Kind      DHCPKind
+}
+
+// RDP is the first exchange of a remote desktop connection (MS-RDPBCGR 2.2.1.1, 2.2.1.2).
+type RDP struct {
+	Meta
+	Conn
+	RequestRef Ref
+	Cookie     Text   // mstshash: the user, cut by the client
+	Requested  uint32 // protocols that the client can: 0 standard, 1 TLS, 2 CredSSP, 8 CredSSP with early authorisation
+	Selected   uint32 // by the server; valid where Outcome is Succeeded
+	Failure    uint32 // code of the refusal; valid where Outcome is Failed
+	Flags      uint8  // of the request: 1 restricted administration, 2 redirected authentication
+	Outcome    Outcome
+}
+
+// SSH is the opening of an SSH connection: banners (RFC 4253, 4.2) and the lists of algorithms (7.1).
+type SSH struct {
+	Meta
+	Conn
+	Client, Server Text     // software versions, without SSH-2.0-
+	HASSH          [16]byte // MD5 of the client's algorithms (Salesforce HASSH); zero where they were not seen
+	HASSHServer    [16]byte
+}
+
+// Session is the shape of a terminal or desktop session whose contents are sealed, or its shape so far: from sizes and
+// times of messages. It is written at each report of an open connection and at its end; numbers are cumulative.
+type Session struct {
+	Meta
+	Conn
+	FirstRef, LastRef Ref
+	Last              packet.Time
+	App               App
+	Messages          [2]uint32 // runs of payload of one direction, by Dir, without what set the session up
+	Bytes             [2]uint64 // of them
+	Keys              [2]uint32 // messages as small as a keystroke that came alone, by Dir
+	Echoes            [2]uint32 // of Keys: those that the other side answered within 200 ms by as small a message
+	Bulk              [2]uint64 // bytes in runs of full segments: files
+	Median            [2]uint16 // median size of messages in bytes, by Dir; an estimate
+	Active            uint32    // spans of ten seconds with a message of the originator
+	Spans             uint32    // spans of ten seconds so far
+	LoggedIn          Outcome   // whether the log-in succeeded, where the shape tells
+	Final             bool
+}
+
+// LDAPOp is what an LDAP fact says.
+type LDAPOp uint8
+
+// The operations that become facts.
+const (
+	LDAPBind LDAPOp = iota
+	LDAPSearch
+	LDAPSealed // the connection went over to sealed messages: nothing more is visible; Bytes tell its size at the end
+)
+
+// LDAP is one operation on a directory with its result (RFC 4511).
+type LDAP struct {
+	Meta
+	Conn
+	RequestRef Ref
+	Base       Text   // of a search; for a bind the name
+	Filter     Text   // in the form of RFC 4515, cut at 512 bytes
+	Attributes Text   // asked for, space separated, cut at 256 bytes
+	Mechanism  Text   // of a bind: SASL mechanism, "simple" for a password in clear
+	Bytes      uint64 // of the answers
+	Entries    uint32
+	Code       uint32 // of the result (RFC 4511, 4.1.9); valid where Outcome is not Unseen
+	PageSize   uint32 // of the paged results control (RFC 2696)
+	Op         LDAPOp
+	Scope      uint8 // 0 base, 1 one level, 2 subtree
+	Outcome    Outcome
+	SDFlags    bool // the control that asks for security descriptors (MS-ADTS 3.1.1.3.4.1.11)
+}
+
+// SQL is a batch or call sent to a database over TDS (MS-TDS 2.2.1.4, 2.2.6.6).
+type SQL struct {
+	Meta
+	Conn
+	Statement Text   // UTF-8, cut at 1,024 bytes
+	User      Text   // of the log-in, where it was seen
+	Client    Text   // host that the client claims to be
+	Program   Text   // that the client claims to be
+	Length    uint32 // of the whole statement in bytes
+	Outcome   Outcome
+	Call      bool // a remote procedure call rather than a batch
+}

@@ -63,14 +63,7 @@ type Engine struct {
 	begun bool
 	ended bool
 
-	flow []watcher[detectors.FlowWatcher]
-	dns  []watcher[detectors.DNSWatcher]
-	tls  []watcher[detectors.TLSWatcher]
-	smb  []watcher[detectors.SMBWatcher]
-	rpc  []watcher[detectors.RPCWatcher]
-	auth []watcher[detectors.AuthWatcher]
-	kdc  []watcher[detectors.KerberosWatcher]
-	http []watcher[detectors.HTTPWatcher]
+	watch watch
 
 	deadlines deadlines
 	asked     uint64 // orders deadlines of equal time
@@ -79,20 +72,46 @@ type Engine struct {
 	stats     Stats
 }
 
+// watch lists, for each kind of item, the detectors that see it.
+type watch struct {
+	flow    []watcher[detectors.FlowWatcher]
+	dns     []watcher[detectors.DNSWatcher]
+	tls     []watcher[detectors.TLSWatcher]
+	smb     []watcher[detectors.SMBWatcher]
+	rpc     []watcher[detectors.RPCWatcher]
+	auth    []watcher[detectors.AuthWatcher]
+	kdc     []watcher[detectors.KerberosWatcher]
+	http    []watcher[detectors.HTTPWatcher]
+	arp     []watcher[detectors.ARPWatcher]
+	dhcp    []watcher[detectors.DHCPWatcher]
+	rdp     []watcher[detectors.RDPWatcher]
+	ssh     []watcher[detectors.SSHWatcher]
+	session []watcher[detectors.SessionWatcher]
+	ldap    []watcher[detectors.LDAPWatcher]
+	sql     []watcher[detectors.SQLWatcher]
+}
+
 // watcher is a detector as one of its interfaces, with its place in the list.
 type watcher[W any] struct {
 	w   W
 	det int
 }
 
-func watchers[W any](dets []detectors.Detector) []watcher[W] {
-	var out []watcher[W]
+// pick appends to list those of dets that watch as W does.
+func pick[W any](list *[]watcher[W], dets []detectors.Detector) {
 	for i, d := range dets {
 		if w, ok := d.(W); ok {
-			out = append(out, watcher[W]{w, i})
+			*list = append(*list, watcher[W]{w, i})
 		}
 	}
-	return out
+}
+
+// call hands an item to those who watch its kind.
+func call[W, T any](e *Engine, list []watcher[W], see func(W, detectors.Env, *T), item *T) {
+	for _, w := range list {
+		e.env.det = w.det
+		see(w.w, &e.env, item)
+	}
 }
 
 // New returns an engine that calls dets in their order.
@@ -104,19 +123,31 @@ func New(dets []detectors.Detector, cfg Config) *Engine {
 		cfg.MaxOpen = 4096
 	}
 	e := &Engine{cfg: cfg}
-	e.call(dets)
+	e.run(dets)
 	e.env.e = e
 	e.ledger = newLedger(cfg.MaxOpen)
 	return e
 }
 
-// call makes dets the detectors that are called.
-func (e *Engine) call(dets []detectors.Detector) {
-	e.dets = dets
-	e.flow, e.dns = watchers[detectors.FlowWatcher](dets), watchers[detectors.DNSWatcher](dets)
-	e.tls, e.smb = watchers[detectors.TLSWatcher](dets), watchers[detectors.SMBWatcher](dets)
-	e.rpc, e.auth = watchers[detectors.RPCWatcher](dets), watchers[detectors.AuthWatcher](dets)
-	e.kdc, e.http = watchers[detectors.KerberosWatcher](dets), watchers[detectors.HTTPWatcher](dets)
+// run makes dets the detectors that are called.
+func (e *Engine) run(dets []detectors.Detector) {
+	e.dets, e.watch = dets, watch{}
+	w := &e.watch
+	pick(&w.flow, dets)
+	pick(&w.dns, dets)
+	pick(&w.tls, dets)
+	pick(&w.smb, dets)
+	pick(&w.rpc, dets)
+	pick(&w.auth, dets)
+	pick(&w.kdc, dets)
+	pick(&w.http, dets)
+	pick(&w.arp, dets)
+	pick(&w.dhcp, dets)
+	pick(&w.rdp, dets)
+	pick(&w.ssh, dets)
+	pick(&w.session, dets)
+	pick(&w.ldap, dets)
+	pick(&w.sql, dets)
 }
 
 // Replace calls dets from the next item on. Detectors that were called before keep their deadlines; those of the others
@@ -137,7 +168,7 @@ func (e *Engine) Replace(dets []detectors.Detector) {
 	}
 	e.deadlines = kept
 	heap.Init(&e.deadlines)
-	e.call(dets)
+	e.run(dets)
 }
 
 // Feed hands the items of m to the detectors and fires what is due up to its watermark.
@@ -206,51 +237,40 @@ func (e *Engine) tick(t packet.Time) {
 
 func (e *Engine) item(b *flows.Batch, it *flows.MergedItem) {
 	e.stats.Items++
-	env := &e.env
-	env.batch = b
-	switch it.Kind {
+	e.env.batch = b
+	w := &e.watch
+	switch i := it.Index; it.Kind {
 	case flows.KindRecord:
-		r := &b.Records[it.Index]
-		e.quality.record(env.now, r)
-		for _, w := range e.flow {
-			env.det = w.det
-			w.w.Flow(env, r)
-		}
+		e.quality.record(e.env.now, &b.Records[i])
+		call(e, w.flow, detectors.FlowWatcher.Flow, &b.Records[i])
 	case flows.KindDNS:
-		for _, w := range e.dns {
-			env.det = w.det
-			w.w.DNS(env, &b.DNS[it.Index])
-		}
+		call(e, w.dns, detectors.DNSWatcher.DNS, &b.DNS[i])
 	case flows.KindTLS:
-		for _, w := range e.tls {
-			env.det = w.det
-			w.w.TLS(env, &b.TLS[it.Index])
-		}
+		call(e, w.tls, detectors.TLSWatcher.TLS, &b.TLS[i])
 	case flows.KindSMB:
-		for _, w := range e.smb {
-			env.det = w.det
-			w.w.SMB(env, &b.SMB[it.Index])
-		}
+		call(e, w.smb, detectors.SMBWatcher.SMB, &b.SMB[i])
 	case flows.KindRPC:
-		for _, w := range e.rpc {
-			env.det = w.det
-			w.w.RPC(env, &b.RPC[it.Index])
-		}
+		call(e, w.rpc, detectors.RPCWatcher.RPC, &b.RPC[i])
 	case flows.KindAuth:
-		for _, w := range e.auth {
-			env.det = w.det
-			w.w.Auth(env, &b.Auth[it.Index])
-		}
+		call(e, w.auth, detectors.AuthWatcher.Auth, &b.Auth[i])
 	case flows.KindKerberos:
-		for _, w := range e.kdc {
-			env.det = w.det
-			w.w.Kerberos(env, &b.KDC[it.Index])
-		}
+		call(e, w.kdc, detectors.KerberosWatcher.Kerberos, &b.KDC[i])
 	case flows.KindHTTP:
-		for _, w := range e.http {
-			env.det = w.det
-			w.w.HTTP(env, &b.HTTP[it.Index])
-		}
+		call(e, w.http, detectors.HTTPWatcher.HTTP, &b.HTTP[i])
+	case flows.KindARP:
+		call(e, w.arp, detectors.ARPWatcher.ARP, &b.ARP[i])
+	case flows.KindDHCP:
+		call(e, w.dhcp, detectors.DHCPWatcher.DHCP, &b.DHCP[i])
+	case flows.KindRDP:
+		call(e, w.rdp, detectors.RDPWatcher.RDP, &b.RDP[i])
+	case flows.KindSSH:
+		call(e, w.ssh, detectors.SSHWatcher.SSH, &b.SSH[i])
+	case flows.KindSession:
+		call(e, w.session, detectors.SessionWatcher.Session, &b.Session[i])
+	case flows.KindLDAP:
+		call(e, w.ldap, detectors.LDAPWatcher.LDAP, &b.LDAP[i])
+	case flows.KindSQL:
+		call(e, w.sql, detectors.SQLWatcher.SQL, &b.SQL[i])
 	}
 }
 

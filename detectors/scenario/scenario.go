@@ -174,26 +174,26 @@ func parseLine(n int, words []string) ([]*item, error) {
 		}
 		it := &item{start: Start.Add(at + time.Duration(i)*every)}
 		it.at = it.start
-		switch say[1] {
-		case "->":
-			err = it.connect(say)
-		case "asks":
-			err = it.ask(say)
-		case "logs":
-			err = it.logIn(say)
-		case "posts":
-			err = it.post(say)
-		case "gets":
-			err = it.ticket(say)
-		default:
-			err = fmt.Errorf("unknown event %q", say[1])
+		event, ok := events[say[1]]
+		if !ok {
+			return nil, fmt.Errorf("unknown event %q", say[1])
 		}
+		err = event(it, say)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, it)
 	}
 	return out, nil
+}
+
+// events is every event that can be told, by its second word.
+var events = map[string]func(*item, []string) error{
+	"->":    (*item).connect,
+	"asks":  (*item).ask,
+	"logs":  (*item).logIn,
+	"posts": (*item).post,
+	"gets":  (*item).ticket,
 }
 
 // dictionary is what {word} draws from.
