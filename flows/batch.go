@@ -30,12 +30,14 @@ const (
 	LostShed                         // bytes of payload not looked at, because the sensor could not keep up
 	LostSampled                      // packets left out, because the sensor could not keep up
 	LostCopy                         // packets that a mirror copied twice, left out
+	LostARP                          // ARP messages of a storm of ever new addresses, not told
 	NumLossKinds
 )
 
 var lossNames = [NumLossKinds]string{
 	"stream_bytes", "stream_buffer_bytes", "evicted_flows", "unparsed_connections", "facts", "side_records", "cut_packets", "late_packets", "dropped_packets",
 	"shed_bytes", "sampled_packets", "copied_packets",
+	"arp_messages",
 }
 
 func (k LossKind) String() string { return lossNames[k] }

@@ -207,7 +207,8 @@ type HTTP struct {
 	Status      uint16 // of the answer; 0: none was seen
 }
 
-// ARP is an ARP message for IPv4 (RFC 826). What a host repeats without a change is folded: Count says how often.
+// ARP is an ARP message for IPv4 (RFC 826). The first of its kind in a minute is told at once; what a host repeats without
+// a change is folded and told at the end of the minute: Count says how often.
 type ARP struct {
 	Meta
 	Segment        packet.Segment

@@ -32,6 +32,10 @@ func (s *Shard) Add(p *packet.Packet, k *Keyed) {
 		s.out.Batch.Lost[flows.LostLateItem]++
 	}
 	s.out.Now = s.now
+	if p.Net == packet.NetARP {
+		s.arp(p, k)
+		return
+	}
 	if s.repeated(p, k) {
 		s.stats.Duplicates++
 		s.out.Batch.Lost[flows.LostCopy]++

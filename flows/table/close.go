@@ -22,6 +22,9 @@ func (s *Shard) Advance(to packet.Time) {
 		}
 	}
 	s.now, s.mark = max(s.now, to), max(s.mark, to)
+	if s.arps.used > 0 && to >= s.arps.end-1 {
+		s.tellRepeated(s.arps.end - 1)
+	}
 	if s.protos != nil {
 		s.protos.Advance(&s.out, to)
 	}
@@ -54,6 +57,7 @@ func (s *Shard) Finish(at packet.Time) {
 
 // FinishFlows ends every flow at the end of the input, up to which Advance was called.
 func (s *Shard) FinishFlows(at packet.Time) {
+	s.tellRepeated(at)
 	for _, q := range []*queue{&s.young, &s.old} {
 		for q.head != 0 {
 			s.finish(q.head, at, false)

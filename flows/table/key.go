@@ -17,10 +17,17 @@ type Keyed struct {
 	Swapped bool   // the packet goes from Hi to Lo
 }
 
-// KeyOf fills k with the conversation that p belongs to. It says false where p carries no IP packet. Later fragments and
-// packets whose transport header can't be read have ports 0. ICMP is keyed by its types (see icmpPorts).
+// KeyOf fills k with the conversation that p belongs to. It says false where p carries neither an IP packet nor an ARP
+// request or reply. Later fragments and packets whose transport header can't be read have ports 0. ICMP is keyed by its
+// types (see icmpPorts), ARP by the pair of protocol addresses.
 func KeyOf(p *packet.Packet, k *Keyed) bool {
-	if p.Net != packet.NetIPv4 && p.Net != packet.NetIPv6 {
+	switch p.Net {
+	case packet.NetIPv4, packet.NetIPv6:
+	case packet.NetARP:
+		if p.ARP.Op != packet.ARPRequest && p.ARP.Op != packet.ARPReply {
+			return false
+		}
+	default:
 		return false
 	}
 	sport, dport := p.SrcPort, p.DstPort

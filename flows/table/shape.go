@@ -16,6 +16,7 @@ const (
 	flowBytes    = uint64(unsafe.Sizeof(flow{}))
 	shapeBytes   = uint64(unsafe.Sizeof(shape{}))
 	troubleBytes = uint64(unsafe.Sizeof(trouble{}))
+	arpBytes     = uint64(unsafe.Sizeof(arpMessage{}))
 	endOfInput   = 365 * 24 * time.Hour // later than any deadline of a parser
 	minuteSlots  = 5
 )

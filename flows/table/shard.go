@@ -56,6 +56,7 @@ type Shard struct {
 	outers   outers
 	troubles []trouble // number 0 is for those beyond the bound
 	calm     []uint32  // free numbers of troubles
+	arps     arps
 	shed     Shed
 	seen     []seen // packets of the last moments, to tell copies
 	stats    Stats
@@ -87,7 +88,7 @@ func (s *Shard) Stats() Stats {
 	st := s.stats
 	st.Live = uint64(s.used)
 	st.Bytes = uint64(len(s.chunks))*chunkFlows*flowBytes + uint64(len(s.index))*8 + uint64(len(s.shapes))*shapeBytes + s.outers.bytes() +
-		uint64(len(s.troubles))*troubleBytes
+		uint64(len(s.troubles))*troubleBytes + uint64(len(s.arps.kept))*arpBytes
 	return st
 }
 

@@ -161,6 +161,12 @@ type Part struct {
 
 // ARP is an ARP message for IPv4 over Ethernet (RFC 826).
 type ARP struct {
-	Op                   uint16 // 1 request, 2 reply
+	Op                   uint16
 	SenderMAC, TargetMAC MAC
 }
+
+// The operations of ARP that the sensor analyses (RFC 826).
+const (
+	ARPRequest = 1
+	ARPReply   = 2
+)
