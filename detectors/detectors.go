@@ -136,6 +136,7 @@ type Finding struct {
 	NextSteps      []string // what a person does next, most useful first
 	Conns          []flows.Conn
 	Refs           []flows.Ref // frames that prove it
+	Causes         []Cause     // earlier signals that may have led to it, where the detector knows
 	Over           bool        // the window has ended: published once, closed
 	Grew           bool        // tells much more than the last revision said: worth an update in the same severity band
 
@@ -195,6 +196,7 @@ type Env interface {
 	Batch() *flows.Batch // where the item's texts lie; nil in Wake
 	Internal(packet.Addr) bool
 	Emit(*Finding)                       // takes the finding over
+	Signal(*Finding)                     // tells the correlation without a finding: evidence too weak to be shown by itself
 	WakeAt(at packet.Time, token uint64) // asks for a Wake at a packet time after Now; tokens are the detector's own
 }
 

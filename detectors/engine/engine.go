@@ -34,6 +34,8 @@ import (
 type Config struct {
 	Internal func(packet.Addr) bool   // whether an address is ours; nil: none is
 	Publish  func(*detectors.Finding) // takes each record over, in order; nil: only counted
+	Signal   func(*detectors.Signal)  // takes each signal over, in order; nil: none are made
+	Sensor   string                   // the name that signals carry
 	MaxOpen  int                      // findings open at a time; 0: 4,096
 }
 
@@ -51,6 +53,7 @@ type Stats struct {
 	Closed    uint64
 	Coalesced uint64 // emissions that made no record of their own
 	Evicted   uint64 // findings closed because too many were open
+	Signals   uint64 // handed to the correlation
 	Open      int    // findings open now
 }
 
@@ -286,6 +289,7 @@ func (v *env) Now() packet.Time            { return v.now }
 func (v *env) Batch() *flows.Batch         { return v.batch }
 func (v *env) Internal(a packet.Addr) bool { return v.e.cfg.Internal(a) }
 func (v *env) Emit(f *detectors.Finding)   { v.e.emit(f) }
+func (v *env) Signal(f *detectors.Finding) { v.e.complete(f); v.e.signal(f, false) }
 
 // WakeAt keeps a deadline; one at or before now becomes one nanosecond later, so that a Wake never asks for itself.
 func (v *env) WakeAt(at packet.Time, token uint64) {

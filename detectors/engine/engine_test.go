@@ -296,3 +296,49 @@ func TestEmptyEngine(t *testing.T) {
 		t.Errorf("stats %+v", e.Stats())
 	}
 }
+
+// told is a detector that says what its flows' originating ports stand for: evidence only, or a finding of that weight.
+type told struct{}
+
+var toldRule = detectors.Rule{ID: "scan.told", Name: "told", Stage: detectors.StageLateral}
+
+func (told) Rules() []*detectors.Rule { return nil }
+func (told) Doc() string              { return "" }
+func (told) Flow(env detectors.Env, r *flows.Record) {
+	f := &detectors.Finding{Rule: &toldRule, Actor: detectors.HostKey{Addr: r.Orig}, Target: detectors.HostKey{Addr: r.Resp}, LLR: float64(r.OrigPort) / 10}
+	if r.RespPort == 1 {
+		env.Signal(f)
+		return
+	}
+	env.Emit(f)
+}
+
+// TestSignals: evidence that no finding shows, and findings as often as their weight changes by 0.3 nats, reach the
+// correlation; a repetition does not.
+func TestSignals(t *testing.T) {
+	var got []string
+	e := New([]detectors.Detector{told{}}, Config{
+		Sensor: "s1",
+		Signal: func(s *detectors.Signal) {
+			got = append(got, fmt.Sprintf("%s %s %.1f finding %v reaches %v family %v", s.Sensor, s.Rule, s.LLR, s.Finding, s.Reaches, s.Family()))
+		},
+	})
+	b := &flows.Batch{Watermark: 100}
+	out := flows.Out{Batch: b}
+	for i, p := range []struct{ weight, kind uint16 }{{5, 1}, {20, 2}, {22, 2}, {24, 2}, {24, 2}} {
+		out.Now = packet.Time(i + 1)
+		out.Record(&flows.Record{Conn: flows.Conn{Orig: packet.Addr{15: 1}, Resp: packet.Addr{15: 2}, OrigPort: p.weight, RespPort: p.kind}, Side: -1})
+	}
+	b.Sort()
+	var m flows.Merged
+	m.Merge([]*flows.Batch{b})
+	e.Feed(&m)
+	want := []string{
+		"s1 scan.told 0.5 finding false reaches true family scanning",
+		"s1 scan.told 2.0 finding true reaches true family scanning",
+		"s1 scan.told 2.4 finding true reaches true family scanning",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}

@@ -3,6 +3,7 @@ package engine
 import (
 	"container/list"
 	"maps"
+	"math"
 	"slices"
 
 	"neuromast/detectors"
@@ -30,6 +31,7 @@ type entry struct {
 	latest   *detectors.Finding
 	severity detectors.Severity // of the last record
 	revision int
+	told     float64     // weight when the correlation was last told
 	last     packet.Time // when it was last emitted
 	seq      uint64
 	place    *list.Element
@@ -49,6 +51,10 @@ func (e *Engine) emit(f *detectors.Finding) {
 	id := f.ID()
 	severity := detectors.SeverityOf(detectors.Risk(f.LLR))
 	if n := l.open[id]; n != nil {
+		if f.Over || f.Grew || len(f.Techniques) != len(n.latest.Techniques) || math.Abs(f.LLR-n.told) >= tellStep {
+			n.told = f.LLR
+			e.signal(f, true)
+		}
 		n.latest, n.last = f, e.env.now
 		l.recent.MoveToBack(n.place)
 		switch {
@@ -63,7 +69,8 @@ func (e *Engine) emit(f *detectors.Finding) {
 		return
 	}
 	l.seq++
-	n := &entry{id: id, latest: f, severity: severity, revision: l.closed[id], last: e.env.now, seq: l.seq}
+	n := &entry{id: id, latest: f, severity: severity, revision: l.closed[id], told: f.LLR, last: e.env.now, seq: l.seq}
+	e.signal(f, true)
 	if f.Over {
 		e.publish(n, detectors.StateClose)
 		l.remember(n)
@@ -77,6 +84,21 @@ func (e *Engine) emit(f *detectors.Finding) {
 	n.place = l.recent.PushBack(n)
 	e.publish(n, detectors.StateOpen)
 	e.ask(deadline{at: n.last.Add(detectors.Quiet), det: -1, token: n.seq})
+}
+
+// tellStep is by how many nats a finding must change for the correlation to be told again; chosen by us: a third more or
+// less likely.
+const tellStep = 0.3
+
+// signal tells the correlation.
+func (e *Engine) signal(f *detectors.Finding, published bool) {
+	if e.cfg.Signal == nil {
+		return
+	}
+	e.stats.Signals++
+	s := f.Signal(e.cfg.Sensor)
+	s.Finding = published
+	e.cfg.Signal(s)
 }
 
 // complete holds the bounds of the contract and fills what the engine knows.

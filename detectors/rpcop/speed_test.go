@@ -11,7 +11,10 @@ import (
 )
 
 // quiet is an Env without an engine.
-type quiet struct{ batch flows.Batch }
+type quiet struct {
+	detectors.Env
+	batch flows.Batch
+}
 
 func (*quiet) Now() packet.Time           { return script.Start }
 func (q *quiet) Batch() *flows.Batch      { return &q.batch }

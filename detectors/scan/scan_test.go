@@ -335,7 +335,7 @@ func TestSourcesAreBounded(t *testing.T) {
 
 func TestFlowDoesNotAllocate(t *testing.T) {
 	d := New(Default())
-	env := fakeEnv{}
+	env := &fakeEnv{}
 	r := flows.Record{Report: 1, Final: true, HistoryLen: 2}
 	copy(r.History[:], "Sh")
 	r.Proto, r.Orig, r.Resp = packet.ProtoTCP, packet.AddrFrom4([]byte{10, 0, 0, 1}), packet.AddrFrom4([]byte{10, 0, 0, 2})
@@ -351,13 +351,13 @@ func TestFlowDoesNotAllocate(t *testing.T) {
 	}
 }
 
-type fakeEnv struct{}
+type fakeEnv struct{ detectors.Env }
 
-func (fakeEnv) Now() packet.Time           { return scenario.Start.Add(time.Second) }
-func (fakeEnv) Batch() *flows.Batch        { return nil }
-func (fakeEnv) Internal(packet.Addr) bool  { return true }
-func (fakeEnv) Emit(*detectors.Finding)    {}
-func (fakeEnv) WakeAt(packet.Time, uint64) {}
+func (*fakeEnv) Now() packet.Time           { return scenario.Start.Add(time.Second) }
+func (*fakeEnv) Batch() *flows.Batch        { return nil }
+func (*fakeEnv) Internal(packet.Addr) bool  { return true }
+func (*fakeEnv) Emit(*detectors.Finding)    {}
+func (*fakeEnv) WakeAt(packet.Time, uint64) {}
 
 func TestConfig(t *testing.T) {
 	if err := Default().Validate(); err != nil {
@@ -441,7 +441,7 @@ func TestOneSidedSensorSaysSo(t *testing.T) {
 func BenchmarkFlow(b *testing.B) {
 	for _, first := range []bool{false, true} {
 		b.Run(fmt.Sprintf("first=%v", first), func(b *testing.B) {
-			d, env := New(Default()), fakeEnv{}
+			d, env := New(Default()), &fakeEnv{}
 			r := flows.Record{Report: 1, Final: true, HistoryLen: 2}
 			copy(r.History[:], "Sh")
 			r.Proto, r.Orig, r.RespPort = packet.ProtoTCP, packet.AddrFrom4([]byte{10, 0, 0, 1}), 443
