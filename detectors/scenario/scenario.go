@@ -10,6 +10,8 @@
 //	1m                        10.0.0.5 logs 10.0.0.9 ssh - wrong over 7
 //	1m                        10.0.0.5 gets 10.0.0.10 http/web as alice offers 18,17,23 ticket 23
 //	1m                        10.0.0.5 posts 10.0.0.9 /wsman by Some_Agent length 1900 status 200
+//	10.0.0.5 -> 10.0.0.9 smb psexec at 02:10 user CORP\adm
+//	2d+09:00 every 1h times 8 10.0.0.5 -> 10.0.0.9 ssh session for 20m
 //
 // A comment begins with //. What a connection comes to is one of open, half (SYN scan of an open port), silent, refused,
 // reset (SYN and RST of the originator), fin, null, xmas (answered by RST), fin-silent, late (midstream), backscatter (an
@@ -123,13 +125,14 @@ func Latest(said []*detectors.Finding) []*detectors.Finding {
 
 func parse(text string) ([]*item, error) {
 	var items []*item
+	stage := newStage()
 	for n, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "//")
 		words := strings.Fields(line)
 		if len(words) == 0 {
 			continue
 		}
-		series, err := parseLine(n, words)
+		series, err := parseLine(stage, n, words)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n+1, err)
 		}
@@ -147,12 +150,11 @@ func parse(text string) ([]*item, error) {
 	return items, nil
 }
 
-func parseLine(n int, words []string) ([]*item, error) {
-	at, err := time.ParseDuration(words[0])
+func parseLine(stage *stage, n int, words []string) ([]*item, error) {
+	at, words, err := when(words)
 	if err != nil {
 		return nil, err
 	}
-	words = words[1:]
 	every, times := time.Duration(0), 1
 	if len(words) > 4 && words[0] == "every" && words[2] == "times" {
 		if every, err = time.ParseDuration(words[1]); err != nil {
@@ -174,6 +176,14 @@ func parseLine(n int, words []string) ([]*item, error) {
 		}
 		it := &item{start: Start.Add(at + time.Duration(i)*every)}
 		it.at = it.start
+		if len(say) > 3 && say[1] == "->" && families[say[3]] {
+			items, err := stage.act(it.start, newRandom(n, i, len(words)), say)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, items...)
+			continue
+		}
 		event, ok := events[say[1]]
 		if !ok {
 			return nil, fmt.Errorf("unknown event %q", say[1])
