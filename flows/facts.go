@@ -56,12 +56,16 @@ const (
 	SMBRead                   // first read of a file, and once more at its close with the total
 	SMBRename                 // Path renamed to NewPath
 	SMBDelete                 // a file was marked for deletion
-	SMBEncrypted              // the session went over to encryption (transform header): nothing more is visible
+	SMBEncrypted              // the session went over to encryption (transform header): from here on SMBSealed tells what sizes tell
 	SMBViolation              // a protocol violation that clients don't make; Path names it
+	SMBList                   // a directory's entries were asked for, once per opening; Path, NewPath the pattern
+	SMBSealed                 // what the sizes of encrypted messages tell; Sealed, Path the first sizes
 	NumSMBOps
 )
 
-var smbOpNames = [NumSMBOps]string{"negotiate", "tree", "open", "pipe", "write", "read", "rename", "delete", "encrypted", "violation"}
+var smbOpNames = [NumSMBOps]string{
+	"negotiate", "tree", "open", "pipe", "write", "read", "rename", "delete", "encrypted", "violation", "list", "sealed",
+}
 
 func (o SMBOp) String() string { return smbOpNames[o] }
 
@@ -85,6 +89,23 @@ type SMB struct {
 	DeleteClose bool // opened with DELETE_ON_CLOSE
 	HeadLen     uint8
 	Head        [16]byte // first bytes written or read at offset 0
+	Sample      uint8    // bytes that Entropy was measured on, at most 64: the first that were written or read; 0: none
+	Entropy     uint16   // of them, in hundredths of bits per byte: 600 for 64 different ones
+	Sealed      Sealed
+}
+
+// Sealed is what the sizes of encrypted SMB3 messages tell (the transform header says how long each is in clear, and the
+// protocol's structures have fixed lengths). Calls and Span are of one binding, the others of the connection so far.
+type Sealed struct {
+	First     packet.Time // of the binding
+	Wrote     uint64      // bytes of writes outside bindings
+	Read      uint64
+	Calls     uint32 // remote procedure calls behind one binding; 0 where the fact tells of files, or sums up
+	Domains   uint16 // account domains that were looked up by name and opened by SID within the binding
+	Builtin   uint16 // times that the built-in domain was, which holds the local groups
+	Bindings  uint32
+	Exchanges uint32 // requests with an answer
+	Largest   uint32 // answer within the binding, bytes
 }
 
 // OK says that the server granted the operation.

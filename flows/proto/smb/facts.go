@@ -21,6 +21,17 @@ func (p *Parser) fact(t *turn, op flows.SMBOp, session uint64, tree uint32) flow
 	return f
 }
 
+// put writes a fact, within the connection's bound.
+func (p *Parser) put(t *turn, f *flows.SMB) {
+	if p.facts >= maxFacts {
+		p.stats.CutFacts++
+		t.out.Batch.Lost[flows.LostFact]++
+		return
+	}
+	p.facts++
+	t.out.SMB(f)
+}
+
 // answer is what a server says to a request.
 type answer struct {
 	status  uint32
@@ -50,7 +61,7 @@ func (p *Parser) answered(t *turn, q *pending, a answer) {
 	case opNegotiate:
 		f := p.fact(t, flows.SMBNegotiate, 0, 0)
 		a.mark(&f)
-		t.out.SMB(&f)
+		p.put(t, &f)
 	case opLogon:
 		p.logon(t, q, a)
 	case opTree:
@@ -61,7 +72,7 @@ func (p *Parser) answered(t *turn, q *pending, a answer) {
 		f := p.fact(t, flows.SMBTree, session, 0)
 		f.Share = t.out.Put(q.name)
 		a.mark(&f)
-		t.out.SMB(&f)
+		p.put(t, &f)
 	case opOpen:
 		if o := p.at(q.file); o != nil {
 			p.openFact(t, o, a, false)
@@ -86,7 +97,7 @@ func (p *Parser) answered(t *turn, q *pending, a answer) {
 		f := p.fact(t, flows.SMBRename, q.session, q.tree)
 		f.Path, f.NewPath = t.out.Put(q.name), t.out.Put(q.second)
 		a.mark(&f)
-		t.out.SMB(&f)
+		p.put(t, &f)
 		if o := p.at(q.file); o != nil && a.ok() {
 			o.name = append(o.name[:0], q.second...)
 		}
@@ -94,7 +105,12 @@ func (p *Parser) answered(t *turn, q *pending, a answer) {
 		f := p.fact(t, flows.SMBDelete, q.session, q.tree)
 		f.Path = t.out.Put(q.name)
 		a.mark(&f)
-		t.out.SMB(&f)
+		p.put(t, &f)
+	case opList:
+		f := p.fact(t, flows.SMBList, q.session, q.tree)
+		f.Path, f.NewPath = t.out.Put(q.name), t.out.Put(q.second)
+		a.mark(&f)
+		p.put(t, &f)
 	case opViolation:
 		p.violation(t, q.violation, q.session, q.tree, a)
 	}
@@ -104,7 +120,7 @@ func (p *Parser) violation(t *turn, what string, session uint64, tree uint32, a 
 	f := p.fact(t, flows.SMBViolation, session, tree)
 	f.Path = t.out.PutString(what)
 	a.mark(&f)
-	t.out.SMB(&f)
+	p.put(t, &f)
 }
 
 // openFact writes the opening of a file or pipe.
@@ -117,7 +133,7 @@ func (p *Parser) openFact(t *turn, o *file, a answer, created bool) {
 	f.Path = t.out.Put(o.name)
 	f.Access, f.Disposition, f.DeleteClose, f.Created = o.access, o.disposition, o.deleteClose, created
 	a.mark(&f)
-	t.out.SMB(&f)
+	p.put(t, &f)
 	if o.pipe && len(o.name) > 0 && o.name[0] == '/' { // the path of a file on the server: CVE-2017-7494
 		p.violation(t, "pipe_by_absolute_path", o.session, o.tree, a)
 	}
@@ -144,8 +160,9 @@ func (p *Parser) transfer(t *turn, o *file, n uint64, a answer, way int, final b
 	f.Path = t.out.Put(o.name)
 	f.Access, f.Disposition, f.DeleteClose = o.access, o.disposition, o.deleteClose
 	f.Head, f.HeadLen, f.Bytes, f.Final = o.head[way], o.headLen[way], n, final
+	f.Sample, f.Entropy = o.sample[way], o.entropy[way]
 	a.mark(&f)
-	t.out.SMB(&f)
+	p.put(t, &f)
 }
 
 // closed writes a file's totals and frees its place.
@@ -164,7 +181,7 @@ func (p *Parser) closed(t *turn, o *file, status uint32, seen bool) {
 		f := p.fact(t, flows.SMBDelete, o.session, o.tree)
 		f.Path, f.DeleteClose = t.out.Put(o.name), true
 		a.mark(&f)
-		t.out.SMB(&f)
+		p.put(t, &f)
 	}
 	p.discard(o)
 }

@@ -18,11 +18,13 @@ type Parser struct {
 	text      []byte // scratch
 	stats     Stats
 	rpc       dcerpc.Stats
+	seal      seal
 	ref       flows.Ref  // the latest
 	facing    flows.Conn // the connection as facts name it: the client is the originator
 	challenge [8]byte    // SMB1's, of a server without extended security
 	seq       uint32
 	lastFile  int // slot that was found last
+	facts     int // written since the last flush
 	client    flows.Dir
 	known     bool // client is certain
 	midstream bool
@@ -78,7 +80,8 @@ func (p *Parser) Reset(midstream bool) {
 		p.sessions[i].free()
 	}
 	p.idle = shrink(p.idle, 1)
-	p.seq, p.lastFile = 0, 0
+	p.seq, p.lastFile, p.facts = 0, 0, 0
+	p.seal = seal{}
 	p.client, p.known, p.midstream, p.encrypted, p.answers = flows.Orig, !midstream, midstream, false, false
 	p.challenge = [8]byte{}
 }
@@ -442,6 +445,8 @@ func (p *Parser) Flush(out *flows.Out, c *flows.Conn, end bool) {
 			p.closed(&t, f, 0, false)
 		}
 	}
+	p.sumUp(&t)
+	p.facts = 0
 }
 
 // face prepares the connection as facts name it.

@@ -96,6 +96,16 @@ func facts(b *flows.Batch) []string {
 			if s.Op == flows.SMBWrite || s.Op == flows.SMBRead {
 				fmt.Fprintf(&w, " bytes %d %q", s.Bytes, s.Head[:s.HeadLen])
 			}
+			if s.Op == flows.SMBSealed {
+				x := s.Sealed
+				if x.Calls > 0 {
+					fmt.Fprintf(&w, " binding %d calls %d domains %d builtin %d largest %d", x.Bindings, x.Calls, x.Domains, x.Builtin, x.Largest)
+				}
+				if x.Wrote+x.Read > 0 {
+					fmt.Fprintf(&w, " wrote %d read %d", x.Wrote, x.Read)
+				}
+				fmt.Fprintf(&w, " %d exchange", x.Exchanges)
+			}
 			for _, x := range []struct {
 				set  bool
 				name string

@@ -8,8 +8,12 @@
 //
 // Whoever sends requests is the client: where a connection's start was not seen, facts name that side as originator.
 //
-// Limits, of one connection: 256 open files, 64 requests that wait, 32 trees, 8 sessions, 4 KiB of a message's fields.
-// The oldest gives way, counted.
+// Of encrypted messages the transform header tells the length in clear, and the structures have fixed lengths: remote
+// procedure bindings and their calls, and how much files were written and read, are told by that (seal.go).
+//
+// Limits, of one connection: 256 open files, 64 requests that wait, 32 trees, 8 sessions, 4 KiB of a message's fields;
+// 65,536 facts about files between two reports of the flow, 128 about bindings in encrypted messages.
+// The oldest gives way, counted; facts beyond are counted.
 package smb
 
 import "neuromast/flows/proto/dcerpc"
@@ -24,6 +28,9 @@ const (
 	maxSearch   = 32 << 20 // bytes searched for a message before giving up: two of the largest
 	maxIdle     = 2        // associations kept for the next pipe
 	headBytes   = 16       // of flows.SMB.Head
+	sampleBytes = 64       // of flows.SMB.Sample
+	maxFacts    = 1 << 16  // about files, between two flushes
+	maxSealed   = 128      // about encrypted messages
 )
 
 // Stats counts what was read and what was strange.
@@ -41,6 +48,7 @@ type Stats struct {
 	CutNames       uint64 // names longer than is kept
 	Resynchronised uint64 // message boundaries found again
 	GivenUp        uint64 // connections in which none was found
+	CutFacts       uint64 // facts beyond a connection's bound
 	RPC            dcerpc.Stats
 }
 
@@ -59,6 +67,7 @@ func (s *Stats) Add(o Stats) {
 	s.CutNames += o.CutNames
 	s.Resynchronised += o.Resynchronised
 	s.GivenUp += o.GivenUp
+	s.CutFacts += o.CutFacts
 	s.RPC.Add(o.RPC)
 }
 

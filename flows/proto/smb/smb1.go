@@ -49,7 +49,7 @@ const maxChain = 8
 func fields1(b []byte) int {
 	switch b[4] {
 	case com1ReadAndX, com1WriteAndX, com1Read, com1Write:
-		return 128 + headBytes
+		return 128 + sampleBytes
 	case com1Transact, com1TransactMore:
 		return 512
 	}
@@ -378,7 +378,7 @@ func (p *Parser) write1(t *turn, h *header1, k *block, b []byte) payload {
 	p.attach(o, from(b, l.off), true)
 	q := p.ask1(t, h, opWrite)
 	q.file, q.offset = l.file, offset
-	p.wrote(o, q, cut(b, l.off, min(l.n, headBytes)), uint64(l.n))
+	p.wrote(o, q, cut(b, l.off, min(l.n, sampleBytes)), uint64(l.n))
 	return l
 }
 
@@ -476,7 +476,7 @@ func (p *Parser) negotiated1(t *turn, h *header1, k *block) {
 	if len(k.words) == 34 && k.words[33] == 8 && k.long(19)>>31 == 0 && len(k.bytes) >= 8 { // no extended security
 		p.challenge = [8]byte(k.bytes)
 	}
-	t.out.SMB(&f)
+	p.put(t, &f)
 }
 
 // unasked1 handles an answer whose request was not seen, or that does not carry its request's number.

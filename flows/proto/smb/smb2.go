@@ -22,6 +22,7 @@ const (
 	cmdRead           = 0x08
 	cmdWrite          = 0x09
 	cmdIoctl          = 0x0b
+	cmdQueryDirectory = 0x0e
 	cmdSetInfo        = 0x11
 )
 
@@ -48,8 +49,8 @@ const (
 func fields2(command uint16, isAnswer bool) int {
 	switch command {
 	case cmdWrite, cmdRead, cmdIoctl:
-		return header2Len + 56 + 24 // the longest fields of the three, usual padding and headBytes
-	case cmdSessionSetup, cmdTreeConnect, cmdCreate, cmdSetInfo:
+		return header2Len + 56 + sampleBytes // the longest fields of the three and the first of the payload
+	case cmdSessionSetup, cmdTreeConnect, cmdCreate, cmdSetInfo, cmdQueryDirectory:
 		if isAnswer && command != cmdSessionSetup {
 			return header2Len + 88
 		}
@@ -76,9 +77,10 @@ func (p *Parser) message(t *turn, dir flows.Dir, b []byte, size int) payload {
 		if !p.encrypted {
 			p.encrypted = true
 			p.guess(t.c)
-			f := flows.SMB{Meta: flows.Meta{Ref: t.ref}, Conn: p.facing, Op: flows.SMBEncrypted}
-			t.out.SMB(&f)
+			f := p.fact(t, flows.SMBEncrypted, 0, 0)
+			p.put(t, &f)
 		}
+		p.sealed(t, dir, b)
 	case idCompressed:
 		p.compressed(t, b, size)
 	case idSMB1:
@@ -208,6 +210,13 @@ func (p *Parser) request2(t *turn, s *side, h *header2, b []byte) payload {
 		}
 	case cmdSetInfo:
 		p.setInfo2(t, s, h, b)
+	case cmdQueryDirectory: // MS-SMB2 2.2.33; the same opening is asked until it says that there is no more
+		if o := p.file2(t, s, h, body, 8, false); o != nil && !o.listed && len(body) >= 28 {
+			o.listed = true
+			q := p.ask2(t, h, opList)
+			q.name = append(q.name[:0], o.name...)
+			q.second = p.clip(ntlm.AppendUTF16(q.second[:0], cut(b, int(le.Uint16(body[24:])), int(le.Uint16(body[26:])))))
+		}
 	}
 	return none
 }
@@ -286,7 +295,7 @@ func (p *Parser) write2(t *turn, s *side, h *header2, b []byte) payload {
 	p.attach(o, from(b, l.off), true)
 	q := p.ask2(t, h, opWrite)
 	q.file, q.offset = l.file, le.Uint64(body[8:])
-	p.wrote(o, q, cut(b, l.off, min(l.n, headBytes)), uint64(l.n))
+	p.wrote(o, q, cut(b, l.off, min(l.n, sampleBytes)), uint64(l.n))
 	return l
 }
 
@@ -297,8 +306,11 @@ func (p *Parser) wrote(o *file, q *pending, head []byte, n uint64) {
 	o.keepHead(written, q.offset, head)
 }
 
-// keepHead remembers the first bytes of a file.
+// keepHead remembers the first bytes of a file, and how disordered the first are that are seen.
 func (o *file) keepHead(way int, offset uint64, head []byte) {
+	if o.sample[way] == 0 && len(head) > 0 && o.rpc == nil {
+		o.sample[way], o.entropy[way] = uint8(min(len(head), sampleBytes)), entropy(head)
+	}
 	if offset == 0 && o.headLen[way] == 0 {
 		o.headLen[way] = uint8(copy(o.head[way][:], head))
 	}
@@ -404,7 +416,7 @@ func (p *Parser) hasRead(q *pending, b []byte, l payload) {
 	p.attach(o, from(b, l.off), false)
 	q.length = uint64(max(l.n, 0))
 	o.read += q.length
-	o.keepHead(read, q.offset, cut(b, l.off, min(l.n, headBytes)))
+	o.keepHead(read, q.offset, cut(b, l.off, min(l.n, sampleBytes)))
 }
 
 // unknownPipe recognises a pipe on a tree whose connection was not seen by what servers say of one: a page allocated, no
@@ -428,7 +440,7 @@ func (p *Parser) negotiated2(t *turn, h *header2, body []byte) {
 			return
 		}
 	}
-	t.out.SMB(&f)
+	p.put(t, &f)
 }
 
 // cut returns n bytes of b from off, fewer where b ends before.

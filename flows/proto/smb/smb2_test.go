@@ -145,6 +145,7 @@ var oddFacts = []string{
 	`auth 1 \ from  at  ok v1=false anonymous=false challenge "\x00\x00\x00\x00\x00\x00\x00\x00" status 0 @6`,
 	`violation compression_size_overflow unseen @7`,
 	`encrypted unseen @8`,
+	`sealed unseen 1 exchange @9`,
 }
 
 type scriptCase struct {

@@ -54,7 +54,10 @@ type file struct {
 	seq         uint32
 	head        [2][headBytes]byte // first bytes written, read at offset 0
 	headLen     [2]uint8
+	sample      [2]uint8 // bytes that entropy was measured on
+	entropy     [2]uint16
 	told        [2]bool // the first write, read was written as a fact
+	listed      bool    // its listing was written as a fact
 	used        bool
 	opened      bool // the server gave it an id
 	named       bool // its opening was seen
@@ -86,6 +89,7 @@ const (
 	opDelete // of an open file, by its disposition
 	opUnlink // of a path, SMB1 only
 	opPipe   // a write and a read of a pipe in one
+	opList   // of a directory
 	opTransact
 	opViolation
 )

@@ -1,8 +1,11 @@
 package smb
 
+import "bytes"
+
 // The subcommands that are read.
 const (
 	transactPipe      = 0x0026 // TRANS_TRANSACT_NMPIPE, MS-CIFS 2.2.5.6
+	trans2FindFirst   = 0x0001
 	trans2SetPath     = 0x0006
 	trans2SetFile     = 0x0008
 	trans2Session     = 0x000e // TRANS2_SESSION_SETUP: reserved, never implemented, MS-CIFS 2.2.6
@@ -81,6 +84,15 @@ func (p *Parser) transact1(t *turn, h *header1, k *block, b []byte) payload {
 		p.ask1(t, h, opPipe).file = l.file
 	case h.command == com1Transact2 && x.code() == trans2Session:
 		p.ask1(t, h, opViolation).violation = "trans2_session_setup"
+	case h.command == com1Transact2 && x.code() == trans2FindFirst: // MS-CIFS 2.2.6.2.1: the pattern follows 12 bytes of parameters
+		q := p.ask1(t, h, opList)
+		path, _, _ := h.text(q.name[:0], from(cut(b, int(x.paramsAt), int(x.params)), 12), int(x.paramsAt)+12)
+		q.name = p.clip(below(path))
+		if i := bytes.LastIndexByte(q.name, '\\'); i >= 0 {
+			q.second, q.name = append(q.second[:0], q.name[i+1:]...), q.name[:i]
+		} else {
+			q.second, q.name = append(q.second[:0], q.name...), q.name[:0]
+		}
 	case h.command == com1Transact2 && (x.code() == trans2SetFile || x.code() == trans2SetPath):
 		if !p.setInfo1(t, h, &x, b) {
 			p.ask1(t, h, opTransact)
