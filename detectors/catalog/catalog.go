@@ -15,6 +15,7 @@ import (
 	"neuromast/detectors/rpcop"
 	"neuromast/detectors/rpcseq"
 	"neuromast/detectors/scan"
+	"neuromast/detectors/sealed"
 	"neuromast/detectors/smbexec"
 	"neuromast/detectors/tickets"
 	"neuromast/detectors/winrm"
@@ -26,6 +27,7 @@ type Config struct {
 	RPCOp  rpcop.Config   `yaml:"rpc.op"`     // calls over DCE/RPC that administrators and intruders make
 	RPCSeq rpcseq.Config  `yaml:"rpc.seq"`    // calls over DCE/RPC that only make sense together
 	SMB    smbexec.Config `yaml:"smb.exec"`   // programs, tool output, credential files and pipes over SMB
+	Sealed sealed.Config  `yaml:"rpc.sealed"` // calls and files in encrypted SMB3 sessions, by the sizes of messages
 	DNS    dnsinfo.Config `yaml:"dns.info"`   // data in DNS names or answers
 	Ticket tickets.Config `yaml:"auth.roast"` // Kerberos tickets that suit who cracks or abuses keys
 	WinRM  winrm.Config   `yaml:"winrm.exec"` // commands through Windows Remote Management
@@ -35,7 +37,7 @@ type Config struct {
 // Default returns every detector's default.
 func Default() Config {
 	return Config{
-		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), DNS: dnsinfo.Default(),
+		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), Sealed: sealed.Default(), DNS: dnsinfo.Default(),
 		WinRM: winrm.Default(), Ticket: tickets.Default(), Logon: logon.Default(),
 	}
 }
@@ -54,6 +56,7 @@ func (c *Config) entries() []entry {
 		{c.RPCOp.Enabled, c.RPCOp.Validate, func() detectors.Detector { return rpcop.New(c.RPCOp) }},
 		{c.RPCSeq.Enabled, c.RPCSeq.Validate, func() detectors.Detector { return rpcseq.New(c.RPCSeq) }},
 		{c.SMB.Enabled, c.SMB.Validate, func() detectors.Detector { return smbexec.New(c.SMB) }},
+		{c.Sealed.Enabled, c.Sealed.Validate, func() detectors.Detector { return sealed.New(c.Sealed) }},
 		{c.DNS.Enabled, c.DNS.Validate, func() detectors.Detector { return dnsinfo.New(c.DNS) }},
 		{c.Ticket.Enabled, c.Ticket.Validate, func() detectors.Detector { return tickets.New(c.Ticket) }},
 		{c.WinRM.Enabled, c.WinRM.Validate, func() detectors.Detector { return winrm.New(c.WinRM) }},

@@ -11,6 +11,7 @@ type RPC struct {
 	n        *Net
 	transact func(out, in []byte)
 	call     uint32
+	address  string // that the server acknowledges binds with
 	sealed   bool
 }
 
@@ -80,8 +81,15 @@ func (r *RPC) bind(iface Interface) {
 	body = append(body, syntax(iface)...)
 	body = append(body, syntax(ndr)...)
 	ack := append(u16(4280, 4280), u32(0x1234)...)
-	ack = append(ack, u16(0)...)
-	ack = append(ack, 0, 0, 1, 0, 0, 0)
+	if r.address == "" {
+		ack = append(ack, u16(0)...)
+	} else {
+		ack = append(append(ack, u16(uint16(len(r.address)+1))...), r.address+"\x00"...)
+	}
+	for len(ack)%4 != 0 {
+		ack = append(ack, 0)
+	}
+	ack = append(ack, 1, 0, 0, 0)
 	ack = append(ack, u16(0, 0)...)
 	ack = append(ack, syntax(ndr)...)
 	r.transact(r.pdu(pduBind, body, r.sealed), r.pdu(pduBindAck, ack, r.sealed))

@@ -29,13 +29,14 @@ const (
 	StatusLogonFailure   = 0xC000006D
 )
 
-// SMB is a client's SMB2 session (dialect 3.0.2, signed, not encrypted).
+// SMB is a client's SMB2 session (dialect 3.0.2, signed; encrypted after Seal).
 type SMB struct {
 	*Conn
 	session uint64
 	mid     uint64
 	nextID  uint64
 	server  *Host
+	sealed  bool
 }
 
 // Account is who logs on.
@@ -212,8 +213,8 @@ func (f *File) transceive(out, in []byte) {
 
 // exchange sends a request and the server's answer to it.
 func (s *SMB) exchange(command uint16, tree uint32, req []byte, status uint32, ans []byte) {
-	s.Client(frame(s.request(command, tree, req)))
-	s.Server(frame(s.reply(command, tree, status, ans)))
+	s.Client(s.wire(s.request(command, tree, req)))
+	s.Server(s.wire(s.reply(command, tree, status, ans)))
 }
 
 func (s *SMB) request(command uint16, tree uint32, body []byte) []byte {

@@ -44,6 +44,7 @@ var verbs = map[string]verb{
 	"task":      {"task SERVER NAME COMMAND as ACCOUNT", (*call).task},
 	"dcsync":    {"dcsync SERVER", func(c *call) { c.n.DCSync(c.at, c.actor, c.host(c.word(0))) }},
 	"zerologon": {"zerologon SERVER [tries N] [works]", (*call).zerologon},
+	"sealed":    {"sealed SERVER accounts|exec|office [users N] [size N] as ACCOUNT", (*call).sealed},
 	"scan":      {"scan FIRST count N ports A,B every D [open A,B] [closed]", (*call).scan},
 }
 
@@ -183,6 +184,21 @@ func (c *call) psexec() {
 
 func (c *call) task() {
 	c.n.Task(c.at, c.actor, c.host(c.word(0)), c.account(), c.word(1), c.word(2))
+}
+
+// sealed tells what is done within an encrypted SMB3 session.
+func (c *call) sealed() {
+	server, who, size := c.host(c.word(0)), c.account(), c.number("size", 40000)
+	switch c.word(1) {
+	case "accounts":
+		c.n.SealedAccounts(c.at, c.actor, server, who, c.number("users", 3))
+	case "exec":
+		c.n.SealedExec(c.at, c.actor, server, who, size)
+	case "office":
+		c.n.SealedOffice(c.at, c.actor, server, who, "Team", size)
+	default:
+		c.fail("want accounts, exec or office")
+	}
 }
 
 func (c *call) zerologon() {
