@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"neuromast/flows"
+	"neuromast/flows/identity"
 	"neuromast/sensor/packet"
 )
 
@@ -64,10 +65,7 @@ var sidesNames = [...]string{"both directions", "the originator's packets"}
 func (s Sides) String() string { return sidesNames[s] }
 
 // HostKey is a host's address within its network.
-type HostKey struct {
-	Segment packet.Segment
-	Addr    packet.Addr
-}
+type HostKey = flows.HostKey
 
 // Evidence is one measured number beside what it is compared with.
 type Evidence struct {
@@ -114,6 +112,15 @@ const (
 	MaxRefs       = 32
 )
 
+// Known is what was known of a host when a finding was made.
+type Known struct {
+	ID    string // as identity.Host.ID; a finding keeps that of its first revision
+	Name  string // empty: none
+	MAC   packet.MAC
+	By    identity.Evidence // what the id is taken from
+	Since packet.Time       // when the host was first seen; 0: never
+}
+
 // Finding is one explained statement about one actor. The detector fills all but Revision, Quality and, unless the
 // finding is over at once, State; the engine numbers revisions by ID.
 type Finding struct {
@@ -123,6 +130,8 @@ type Finding struct {
 	WindowStart    packet.Time   // part of the identity: rule, actor, target and window start name a finding
 	Actor          HostKey       // who acts: one address
 	Target         HostKey       // whom it reaches; zero Addr where there is no single one or it is a domain
+	ActorHost      Known         // the engine fills both
+	TargetHost     Known         // zero where there is no single target
 	Domain         string        // target as registered domain, lower case, no trailing dot
 	Related        []packet.Addr // every further host involved, targets of a scan for instance; capped by the detector
 	Users          []string
@@ -195,6 +204,9 @@ type Env interface {
 	Now() packet.Time    // packet time of the item, or of the deadline
 	Batch() *flows.Batch // where the item's texts lie; nil in Wake
 	Internal(packet.Addr) bool
+	// Host returns who has an address now: never nil, Number 0 where nobody is known there. Tables of a detector are best
+	// keyed by Host.Number (or Record.Hosts), which stays when a lease moves. Lent until the next item.
+	Host(HostKey) *identity.Host
 	Emit(*Finding)                       // takes the finding over
 	Signal(*Finding)                     // tells the correlation without a finding: evidence too weak to be shown by itself
 	WakeAt(at packet.Time, token uint64) // asks for a Wake at a packet time after Now; tokens are the detector's own

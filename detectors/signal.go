@@ -58,6 +58,8 @@ type Signal struct {
 	Stage      Stage
 	Actor      HostKey // who acts
 	Peer       HostKey // whom it reaches; zero Addr: none, or several, or a domain
+	ActorHost  Known
+	PeerHost   Known
 	Domain     string
 	Users      []string
 	LLR        float64 // nats
@@ -102,7 +104,7 @@ const (
 // Signal returns what a finding tells the correlation.
 func (f *Finding) Signal(sensor string) *Signal {
 	return &Signal{
-		ID: f.ID(), Sensor: sensor, Rule: f.Rule.ID, Name: f.Rule.Name, Stage: f.Rule.Stage, Actor: f.Actor, Peer: f.Target, Domain: f.Domain,
+		ID: f.ID(), Sensor: sensor, Rule: f.Rule.ID, Name: f.Rule.Name, Stage: f.Rule.Stage, Actor: f.Actor, Peer: f.Target, ActorHost: f.ActorHost, PeerHost: f.TargetHost, Domain: f.Domain,
 		Users: f.Users, LLR: f.LLR, At: f.At, Start: f.Start, End: f.End, Techniques: f.Techniques, Message: f.Message, Causes: f.Causes,
 		Reaches: f.reaches(), Finding: true, Conns: f.Conns[:min(len(f.Conns), signalConns)], Refs: f.Refs[:min(len(f.Refs), signalRefs)],
 		Quality: f.Quality,

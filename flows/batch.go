@@ -163,9 +163,8 @@ func (o *Out) add(m *Meta, kind Kind, index int) bool {
 	return true
 }
 
-// Put copies s into the batch's arena. Past the arena's bound it returns an empty text and counts a lost fact.
-func (o *Out) Put(s []byte) Text {
-	b := o.Batch
+// Put copies s into the arena. Past the arena's bound it returns an empty text and counts a lost fact.
+func (b *Batch) Put(s []byte) Text {
 	if len(s) == 0 {
 		return Text{}
 	}
@@ -177,6 +176,9 @@ func (o *Out) Put(s []byte) Text {
 	b.Arena = append(b.Arena, s...)
 	return t
 }
+
+// Put is Batch.Put.
+func (o *Out) Put(s []byte) Text { return o.Batch.Put(s) }
 
 // PutString is Put for a string.
 func (o *Out) PutString(s string) Text {

@@ -34,6 +34,16 @@ type Key struct {
 	_              [3]uint8
 }
 
+// HostKey is a host's address within its network.
+type HostKey struct {
+	Segment packet.Segment
+	Addr    packet.Addr
+}
+
+// HostNumber is a host's number within one run of the sensor, given by flows/identity: it stays when the host's address
+// changes, and is never given twice. 0: an address outside, or one that was never seen to send.
+type HostNumber uint32
+
 // Ref is where something was seen: the index of an input and the number of a frame in it, from 1 as Wireshark counts.
 type Ref struct {
 	Input uint32
@@ -178,6 +188,8 @@ type Record struct {
 	NumVLAN      uint8
 	OrigMAC      packet.MAC
 	RespMAC      packet.MAC
+	Hosts        [2]HostNumber // by Dir; who had the addresses at Last; flows/identity fills it behind the batch boundary
+	Names        [2]Text       // by Dir; what those hosts are called, likewise
 }
 
 // HistoryString returns the connection's history in Zeek's letters (upper case: originator).

@@ -22,6 +22,7 @@ import (
 	"neuromast/export/schema"
 	"neuromast/flows"
 	"neuromast/flows/enrich"
+	"neuromast/flows/identity"
 	"neuromast/sensor/capture"
 	"neuromast/sensor/config"
 	"neuromast/sensor/packet"
@@ -35,6 +36,7 @@ type session struct {
 	analysis *analysis
 	env      *schema.Env
 	site     *enrich.Site
+	hosts    *identity.Table
 	rules    int
 	files    *jsonl.Writer             // nil without --out
 	kafka    atomic.Pointer[publisher] // nil while no broker is configured
@@ -92,10 +94,14 @@ func newSession(ctx context.Context, p plan, cfg config.Config) (*session, error
 	}
 	s.env = schema.NewEnv(schema.Config{SensorID: cfg.Sensor.ID, Version: version, Site: s.site, Inputs: inputs})
 	s.fold.whole = uint64(cfg.Flows.Whole)
+	s.hosts = identity.New(cfg.Flows.Hosts, s.site.Internal, nil)
+	if p.out != "" {
+		s.hosts.NameRecords()
+	}
 	s.analysis = &analysis{
 		dets:      dets,
 		changes:   make(chan func()),
-		engine:    engine.New(dets, engine.Config{Internal: s.site.Internal, Publish: s.publish}),
+		engine:    engine.New(dets, engine.Config{Internal: s.site.Internal, Publish: s.publish, Hosts: s.hosts}),
 		endpoints: enrich.NewEndpoints(),
 		names:     enrich.NewNames(),
 		fit:       &enrich.Fit{},
@@ -148,7 +154,7 @@ func (s *session) publish(f *detectors.Finding) {
 	}
 	if k != nil {
 		k.put(export.Record{
-			Topic: export.Findings, Key: f.Actor.Addr.AppendTo(nil), Value: doc, EventID: f.ID(), Revision: f.Revision,
+			Topic: export.Findings, Key: []byte(f.ActorHost.ID), Value: doc, EventID: f.ID(), Revision: f.Revision,
 			Schema: schema.FindingDataset, Version: schema.Version, Time: f.At.String(),
 		})
 	}
@@ -315,10 +321,18 @@ func (s *session) summary(t *pipeline.Totals, elapsed time.Duration) report.Summ
 	return sum
 }
 
-// label names a host for people: its asset's name, else the name that clients looked it up by.
+// label names a host for people: its asset's name, else its own when it was found, else the name that clients looked it up by.
 func (s *session) label(k detectors.HostKey) string {
 	if a, ok := s.site.Asset(k.Addr); ok {
 		return a.Name
+	}
+	for _, f := range s.found.found {
+		switch {
+		case f.Actor == k && f.ActorHost.Name != "":
+			return f.ActorHost.Name
+		case f.Target == k && f.TargetHost.Name != "":
+			return f.TargetHost.Name
+		}
 	}
 	return s.analysis.names.Name(k.Segment, k.Addr)
 }

@@ -27,6 +27,7 @@ import (
 
 	"neuromast/detectors"
 	"neuromast/flows"
+	"neuromast/flows/identity"
 	"neuromast/sensor/packet"
 )
 
@@ -36,6 +37,7 @@ type Config struct {
 	Publish  func(*detectors.Finding) // takes each record over, in order; nil: only counted
 	Signal   func(*detectors.Signal)  // takes each signal over, in order; nil: none are made
 	Sensor   string                   // the name that signals carry
+	Hosts    *identity.Table          // who is who; the engine shows it every item before the detectors; nil: one of its own
 	MaxOpen  int                      // findings open at a time; 0: 4,096
 }
 
@@ -121,6 +123,9 @@ func call[W, T any](e *Engine, list []watcher[W], see func(W, detectors.Env, *T)
 func New(dets []detectors.Detector, cfg Config) *Engine {
 	if cfg.Internal == nil {
 		cfg.Internal = func(packet.Addr) bool { return false }
+	}
+	if cfg.Hosts == nil {
+		cfg.Hosts = identity.New(identity.Default(), cfg.Internal, nil)
 	}
 	if cfg.MaxOpen <= 0 {
 		cfg.MaxOpen = 4096
@@ -241,6 +246,7 @@ func (e *Engine) tick(t packet.Time) {
 func (e *Engine) item(b *flows.Batch, it *flows.MergedItem) {
 	e.stats.Items++
 	e.env.batch = b
+	e.cfg.Hosts.See(b, &it.Item)
 	w := &e.watch
 	switch i := it.Index; it.Kind {
 	case flows.KindRecord:
@@ -289,7 +295,9 @@ func (v *env) Now() packet.Time            { return v.now }
 func (v *env) Batch() *flows.Batch         { return v.batch }
 func (v *env) Internal(a packet.Addr) bool { return v.e.cfg.Internal(a) }
 func (v *env) Emit(f *detectors.Finding)   { v.e.emit(f) }
-func (v *env) Signal(f *detectors.Finding) { v.e.complete(f); v.e.signal(f, false) }
+
+func (v *env) Host(k detectors.HostKey) *identity.Host { return v.e.cfg.Hosts.Now(k) }
+func (v *env) Signal(f *detectors.Finding)             { v.e.complete(f); v.e.signal(f, false) }
 
 // WakeAt keeps a deadline; one at or before now becomes one nanosecond later, so that a Wake never asks for itself.
 func (v *env) WakeAt(at packet.Time, token uint64) {

@@ -51,6 +51,7 @@ func (e *Engine) emit(f *detectors.Finding) {
 	id := f.ID()
 	severity := detectors.SeverityOf(detectors.Risk(f.LLR))
 	if n := l.open[id]; n != nil {
+		f.ActorHost.ID, f.TargetHost.ID = n.latest.ActorHost.ID, n.latest.TargetHost.ID // never taken back
 		if f.Over || f.Grew || len(f.Techniques) != len(n.latest.Techniques) || math.Abs(f.LLR-n.told) >= tellStep {
 			n.told = f.LLR
 			e.signal(f, true)
@@ -109,7 +110,20 @@ func (e *Engine) complete(f *detectors.Finding) {
 	f.Techniques = cut(f.Techniques, detectors.MaxTechniques)
 	f.Conns = cut(f.Conns, detectors.MaxFlows)
 	f.Refs = cut(f.Refs, detectors.MaxRefs)
+	f.ActorHost = e.known(f.Actor, f.End)
+	if f.Target.Addr != (packet.Addr{}) {
+		f.TargetHost = e.known(f.Target, f.End)
+	}
 	e.judge(f)
+}
+
+// known is what is known of who had an address at a time; 0: now.
+func (e *Engine) known(k detectors.HostKey, at packet.Time) detectors.Known {
+	h := e.cfg.Hosts.Now(k)
+	if at != 0 {
+		h = e.cfg.Hosts.At(k, at)
+	}
+	return detectors.Known{ID: h.ID, Name: h.Name, MAC: h.MAC, By: h.By, Since: h.Since}
 }
 
 func cut[T any](s []T, n int) []T { return s[:min(len(s), n)] }

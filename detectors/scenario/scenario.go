@@ -9,11 +9,14 @@
 //	1m                        10.0.0.5 asks 10.0.0.53 A x.example.com nx
 //	1m                        10.0.0.5 logs 10.0.0.9 ssh - wrong over 7
 //	1m                        10.0.0.5 gets 10.0.0.10 http/web as alice offers 18,17,23 ticket 23
+//	1m                        10.0.0.7 leases 02:00:00:00:00:07 ws7
+//	1m                        10.0.0.7 arps 02:00:00:00:00:07
+//	1m                        10.0.0.9 claims fs1.example.net to 10.0.0.7
 //	1m                        10.0.0.5 posts 10.0.0.9 /wsman by Some_Agent length 1900 status 200
 //	10.0.0.5 -> 10.0.0.9 smb psexec at 02:10 user CORP\adm
 //	2d+09:00 every 1h times 8 10.0.0.5 -> 10.0.0.9 ssh session for 20m
 //
-// A comment begins with //. What a connection comes to is one of open, half (SYN scan of an open port), silent, refused,
+// A lease is given anew, or again (to a client that says that it has the address), or released. A comment begins with //. What a connection comes to is one of open, half (SYN scan of an open port), silent, refused,
 // reset (SYN and RST of the originator), fin, null, xmas (answered by RST), fin-silent, late (midstream), backscatter (an
 // answer only), oneway (alive, one direction seen), udp, udp-refused, udp-silent, ping, ping-silent. A question is
 // answered by what follows =, words apart; without it there is no answer; nx says NXDOMAIN; "iterative" anywhere clears
@@ -44,14 +47,23 @@ func Play(text string, dets ...detectors.Detector) ([]*detectors.Finding, error)
 
 // PlayOn is Play with the items spread over shards that so many workers hold.
 func PlayOn(workers int, text string, dets ...detectors.Detector) ([]*detectors.Finding, error) {
-	items, err := parse(text)
-	if err != nil {
-		return nil, err
-	}
 	var said []*detectors.Finding
 	e := engine.New(dets, engine.Config{
 		Internal: Internal, Publish: func(f *detectors.Finding) { said = append(said, f) },
 	})
+	if err := Feed(workers, text, e.Feed); err != nil {
+		return nil, err
+	}
+	e.Finish()
+	return said, nil
+}
+
+// Feed hands the items of the text to take in sets of a second, spread over shards that so many workers hold.
+func Feed(workers int, text string, take func(*flows.Merged)) error {
+	items, err := parse(text)
+	if err != nil {
+		return err
+	}
 	shards := make([]flows.Out, flows.NumShards)
 	for i := range shards {
 		shards[i].Shard = uint8(i)
@@ -77,11 +89,10 @@ func PlayOn(workers int, text string, dets ...detectors.Detector) ([]*detectors.
 		}
 		var m flows.Merged
 		m.Merge(batches)
-		e.Feed(&m)
+		take(&m)
 		from = to
 	}
-	e.Finish()
-	return said, nil
+	return nil
 }
 
 // Internal says that an address is private (RFC 1918, ULA).
@@ -204,6 +215,10 @@ var events = map[string]func(*item, []string) error{
 	"logs":  (*item).logIn,
 	"posts": (*item).post,
 	"gets":  (*item).ticket,
+
+	"leases": (*item).lease,
+	"arps":   (*item).arp,
+	"claims": (*item).claim,
 }
 
 // dictionary is what {word} draws from.

@@ -47,7 +47,9 @@ func AppendFinding(b []byte, f *detectors.Finding, env *Env) []byte {
 	b = appendString(b, f.Rule.Stage.String())
 	b = append(b, `},"source":{"ip":`...)
 	b = appendAddr(b, f.Actor.Addr)
+	b = appendName(b, f.ActorHost.Name)
 	b = append(b, '}')
+	b = appendHost(b, f, env)
 	b = appendDestination(b, f, hasTarget)
 	b = appendFindingNetwork(b, f, env, hasTarget)
 	b = appendRelated(b, f, env, hasTarget)
@@ -80,6 +82,7 @@ func AppendFinding(b []byte, f *detectors.Finding, env *Env) []byte {
 	b = appendQuality(b, &f.Quality)
 	b = append(b, `,"next_steps":`...)
 	b = appendList(b, f.NextSteps)
+	b = appendHosts(b, f)
 	b = appendAssets(b, f, env, hasTarget)
 	b = append(b, `,"flow_ids":[`...)
 	for i, c := range cut(f.Conns, detectors.MaxFlows) {
@@ -121,8 +124,74 @@ func appendDestination(b []byte, f *detectors.Finding, hasTarget bool) []byte {
 		b = append(b, comma...)
 		b = append(b, `"domain":`...)
 		b = appendString(b, f.Domain)
+	} else {
+		b = appendName(b, f.TargetHost.Name)
 	}
 	return append(b, '}')
+}
+
+// appendName appends the name of a source or destination that has one.
+func appendName(b []byte, name string) []byte {
+	if name == "" {
+		return b
+	}
+	return appendString(append(b, `,"domain":`...), name)
+}
+
+// appendHost appends who acts: ECS' host is what an event is about. Its name is its own, else its asset's.
+func appendHost(b []byte, f *detectors.Finding, env *Env) []byte {
+	h := &f.ActorHost
+	if h.ID == "" {
+		return b
+	}
+	b = append(b, `,"host":{"id":`...)
+	b = appendString(b, h.ID)
+	name := h.Name
+	if env.site != nil && name == "" {
+		if asset, ok := env.site.Asset(f.Actor.Addr); ok {
+			name = asset.Name
+		}
+	}
+	if name != "" {
+		b = append(b, `,"name":`...)
+		b = appendString(b, name)
+	}
+	if h.MAC != (packet.MAC{}) {
+		b = append(b, `,"mac":["`...)
+		b = h.MAC.AppendTo(b)
+		b = append(b, `"]`...)
+	}
+	return append(b, '}')
+}
+
+// appendHosts appends how actor and target are known.
+func appendHosts(b []byte, f *detectors.Finding) []byte {
+	key := `,"hosts":[{"ip":`
+	for i, h := range [...]*detectors.Known{&f.ActorHost, &f.TargetHost} {
+		if h.ID == "" {
+			continue
+		}
+		b = append(b, key...)
+		b = appendAddr(b, [...]packet.Addr{f.Actor.Addr, f.Target.Addr}[i])
+		b = append(b, `,"id":`...)
+		b = appendString(b, h.ID)
+		if h.Name != "" {
+			b = append(b, `,"name":`...)
+			b = appendString(b, h.Name)
+		}
+		b = append(b, `,"known_by":`...)
+		b = appendString(b, h.By.String())
+		if h.Since != 0 {
+			b = append(b, `,"since":`...)
+			b = appendTime(b, h.Since)
+		}
+		b = append(b, '}')
+		key = `,{"ip":`
+	}
+	if key[1] == '{' {
+		b = append(b, ']')
+	}
+	return b
 }
 
 // commonPort returns the target's port where all of the finding's connections go to it.
@@ -193,6 +262,11 @@ func appendRelated(b []byte, f *detectors.Finding, env *Env, hasTarget bool) []b
 	var hosts []string
 	if f.Domain != "" {
 		hosts = append(hosts, f.Domain)
+	}
+	for _, name := range []string{f.ActorHost.Name, f.TargetHost.Name} {
+		if name != "" && !slices.Contains(hosts, name) {
+			hosts = append(hosts, name)
+		}
 	}
 	if env.site != nil {
 		for _, a := range []packet.Addr{f.Actor.Addr, f.Target.Addr} {

@@ -25,9 +25,9 @@ func AppendFlow(b []byte, batch *flows.Batch, r *flows.Record, env *Env) []byte 
 
 	ports := hasPorts(r.Proto)
 	b = append(b, `,"source":{"ip":`...)
-	b = appendEndpoint(b, r.Orig, r.OrigPort, ports, r.OrigMAC, orig)
+	b = appendEndpoint(b, r.Orig, r.OrigPort, ports, r.OrigMAC, name(batch, r.Names[flows.Orig]), orig)
 	b = append(b, `,"destination":{"ip":`...)
-	b = appendEndpoint(b, r.Resp, r.RespPort, ports, r.RespMAC, resp)
+	b = appendEndpoint(b, r.Resp, r.RespPort, ports, r.RespMAC, name(batch, r.Names[flows.Resp]), resp)
 
 	b = env.appendNetwork(b, r.Orig, r.Resp)
 	b = appendTransport(b, r.Proto)
@@ -151,7 +151,7 @@ func appendFlag(b []byte, key string, v bool) []byte {
 }
 
 // appendEndpoint appends the rest of "source" or "destination" from the value of ip on.
-func appendEndpoint(b []byte, a packet.Addr, port uint16, ports bool, mac packet.MAC, c *flows.Counters) []byte {
+func appendEndpoint(b []byte, a packet.Addr, port uint16, ports bool, mac packet.MAC, name []byte, c *flows.Counters) []byte {
 	b = appendAddr(b, a)
 	if ports {
 		b = appendUint(b, `,"port":`, uint64(port))
@@ -161,9 +161,21 @@ func appendEndpoint(b []byte, a packet.Addr, port uint16, ports bool, mac packet
 		b = mac.AppendTo(b)
 		b = append(b, '"')
 	}
+	if len(name) > 0 {
+		b = append(b, `,"domain":`...)
+		b = appendString(b, name)
+	}
 	b = appendUint(b, `,"bytes":`, c.IPBytes)
 	b = appendUint(b, `,"packets":`, c.Packets)
 	return append(b, '}')
+}
+
+// name returns what a host is called, empty where there is no name.
+func name(batch *flows.Batch, t flows.Text) []byte {
+	if t.Len == 0 {
+		return nil
+	}
+	return batch.Bytes(t)
 }
 
 // appendDetail appends what ECS has no name for; counters of trouble are left out where they are zero.

@@ -9,6 +9,7 @@ import (
 	"neuromast/detectors"
 	"neuromast/flows"
 	"neuromast/flows/enrich"
+	"neuromast/flows/identity"
 	"neuromast/sensor/packet"
 )
 
@@ -105,7 +106,11 @@ func finding() *detectors.Finding {
 		Filter:         `ip.addr == 10.0.0.5 && ip.addr == 10.0.0.9 && svcctl`,
 		NextSteps:      []string{"Ask who used CORP\\alice at that time.", "Isolate 10.0.0.5."},
 		Conns:          []flows.Conn{r.Conn, again}, Refs: []flows.Ref{{Input: 0, Frame: 12}, {Input: 1, Frame: 13}}, Over: true,
-		Revision: 1, State: detectors.StateClose, Quality: detectors.Quality{LostBytes: 10, OneSidedShare: 0.25, BaselineDays: 12.5},
+		ActorHost: detectors.Known{
+			ID: "02-00-00-00-00-05", Name: "ws5.corp.example", MAC: packet.MAC{2, 0, 0, 0, 0, 5}, By: identity.ByDHCP, Since: t0.Add(-time.Hour),
+		},
+		TargetHost: detectors.Known{ID: "dc01.corp.example", Name: "dc01.corp.example", By: identity.ByKerberos},
+		Revision:   1, State: detectors.StateClose, Quality: detectors.Quality{LostBytes: 10, OneSidedShare: 0.25, BaselineDays: 12.5},
 	}
 }
 
@@ -169,6 +174,7 @@ func (r random) flow() (*flows.Batch, *flows.Record) {
 	copy(rec.History[:], r.text())
 	if r.yes() {
 		rec.OrigMAC = packet.MAC{byte(r.Uint32()), 1, 2, 3, 4, 255}
+		rec.Names = [2]flows.Text{batch.Put([]byte(r.text())), batch.Put([]byte(r.text()))}
 	}
 	return batch, rec
 }
@@ -215,6 +221,8 @@ func (r random) finding() *detectors.Finding {
 	if r.yes() {
 		f.Target = detectors.HostKey{}
 	}
+	f.ActorHost = detectors.Known{ID: r.text(), Name: r.text(), Since: r.time()}
+	f.TargetHost = detectors.Known{ID: r.text(), Name: r.text(), MAC: packet.MAC{1}}
 	f.Domain, f.Message, f.Filter, f.Counterfactual = r.text(), r.text(), r.text(), r.text()
 	f.LookAlikes, f.NextSteps, f.Users = r.texts(), r.texts(), r.texts()
 	f.LLR = []float64{-1, 0, 0.5, 1, 3, 6.123456789, 9, 500, math.Inf(1)}[r.IntN(9)]

@@ -153,13 +153,18 @@ func TestFindingSays(t *testing.T) {
 		"event.risk_score":                 77.3, // 73 + 0.5/3 * 26
 		"event.severity":                   73.0,
 		"source.ip":                        "10.0.0.5",
+		"source.domain":                    "ws5.corp.example",
+		"host.id":                          "02-00-00-00-00-05",
+		"host.name":                        "ws5.corp.example",
+		"host.mac":                         []any{"02-00-00-00-00-05"},
+		"destination.domain":               "dc01.corp.example",
 		"destination.ip":                   "10.0.0.9",
 		"destination.port":                 445.0,
 		"network.direction":                "internal",
 		"network.vlan.id":                  "42",
 		"network.name":                     "servers",
 		"related.ip":                       []any{"10.0.0.5", "10.0.0.9", "10.0.0.7"},
-		"related.hosts":                    []any{"dc01"},
+		"related.hosts":                    []any{"ws5.corp.example", "dc01.corp.example", "dc01"},
 		"related.user":                     []any{`CORP\alice`},
 		"threat.tactic.id":                 []any{"TA0002", "TA0008"},
 		"threat.tactic.name":               []any{"Execution", "Lateral Movement"},
@@ -183,7 +188,7 @@ func TestFindingSays(t *testing.T) {
 var ecsFields = strings.Fields(`
 @timestamp message ecs.version
 event.kind event.category event.type event.module event.dataset event.id event.start event.end event.duration event.risk_score event.severity
-source.ip source.port source.mac source.bytes source.packets
+source.ip source.domain host.id host.name host.mac source.port source.mac source.bytes source.packets
 destination.ip destination.port destination.mac destination.bytes destination.packets destination.domain
 network.type network.direction network.iana_number network.transport network.protocol network.community_id network.bytes network.packets
 network.name network.vlan.id network.inner.vlan.id

@@ -17,6 +17,7 @@ import (
 	"neuromast/export/kafka"
 	"neuromast/export/spool"
 	"neuromast/flows/enrich"
+	"neuromast/flows/identity"
 	"neuromast/flows/proto"
 	"neuromast/flows/table"
 	"neuromast/sensor/capture/ring"
@@ -88,6 +89,8 @@ type Flows struct {
 	Table  table.Config `yaml:"table"`  // bounds and timeouts of the flow table
 	Whole  uint32       `yaml:"whole"`  // unanswered attempts and DNS look-ups of one originator at one port that are written whole in a minute; the others are folded into one record with their sums; 0: all are written whole
 	Parser proto.Config `yaml:"parser"` // bounds of the protocol parsers
+
+	Hosts identity.Config `yaml:"hosts"` // who stands behind an address
 }
 
 // Export configures the sinks.
@@ -102,7 +105,7 @@ func Default() Config {
 		Networks:   enrich.DefaultNetworks(),
 		Memory:     Memory{Budget: 512 << 20},
 		Packets:    Packets{Decoder: packet.Default(), Fragments: fragment.Default()},
-		Flows:      Flows{Whole: 100, Table: table.Default(), Parser: proto.Default()},
+		Flows:      Flows{Whole: 100, Table: table.Default(), Parser: proto.Default(), Hosts: identity.Default()},
 		Detectors:  catalog.Default(),
 		Export:     Export{Kafka: kafka.Default(), Spool: spool.Default()},
 		Sensor:     Sensor{ID: "neuromast"},
@@ -119,6 +122,7 @@ func (c *Config) Validate() error {
 		c.Packets.validate(),
 		prefix("flows.table", c.Flows.Table.Validate()),
 		prefix("flows.parser", c.Flows.Parser.Validate()),
+		prefix("flows.hosts", c.Flows.Hosts.Validate()),
 		prefix("", c.Detectors.Validate()),
 		prefix("export.kafka", c.Export.Kafka.Validate()),
 		prefix("export.spool", c.Export.Spool.Validate()),
