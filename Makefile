@@ -7,7 +7,7 @@ PACKAGES := ./...
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test check bench bench-peers fuzz golden docs score kafka kafka-stop test-kafka test-tshark clean help
+.PHONY: build demo test check bench bench-peers fuzz golden docs score evaluate kafka kafka-stop test-kafka test-tshark clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -61,6 +61,12 @@ docs: golden     ## the same: generated references are golden files
 score: build     ## score the sensor on the labelled captures, where there are any beside the project
 	@if test -f ../shared/eval/score.py; then python3 ../shared/eval/score.py --sensor $(BIN) $(SCORE_FLAGS) || true; \
 	else echo "score: no labelled captures beside this checkout (../shared/eval/score.py is not there); nothing scored"; fi
+
+evaluate:        ## simulated weeks of work with intrusions into all detectors: writes detectors/EVALUATION.md (minutes; a small run is a test)
+	@mkdir -p $(OUT)
+	$(GO) run ./detectors/simulate/evaluate -plays 3 -large > $(OUT)/evaluation.md
+	cp $(OUT)/evaluation.md detectors/EVALUATION.md
+	@cat detectors/EVALUATION.md
 
 kafka:           ## start a real Apache Kafka on loopback (needs Java 17 and Maven)
 	deploy/kafka/kafka.sh start

@@ -34,7 +34,8 @@ type Scene struct {
 	Answer func(to packet.Addr, port uint16) Answer
 	Realm  string // of the domain, upper case
 
-	conns  uint64
+	Conns uint64 // connections so far: scenes that are played together begin apart
+
 	frames uint64
 }
 
@@ -102,10 +103,10 @@ func mix(x uint64) uint64 {
 
 // conn makes a connection that begins at a time.
 func (s *Scene) conn(at packet.Time, from, to packet.Addr, port uint16, proto packet.Proto) flows.Conn {
-	s.conns++
+	s.Conns++
 	return flows.Conn{
-		ID: mix(s.conns<<20 + 0x5eed), Start: at, Orig: from, Resp: to, Proto: proto,
-		OrigPort: uint16(49152 + mix(s.conns)%16384), RespPort: port,
+		ID: mix(s.Conns<<20 + 0x5eed), Start: at, Orig: from, Resp: to, Proto: proto,
+		OrigPort: uint16(49152 + mix(s.Conns)%16384), RespPort: port,
 	}
 }
 
@@ -472,4 +473,11 @@ func (s *Scene) Statement(at packet.Time, from, to packet.Addr, user, program st
 // unc is the path of a share.
 func (s *Scene) unc(to packet.Addr, share string) string {
 	return fmt.Sprintf(`\\%s\%s`, s.name(to), share)
+}
+
+// Announce is a host that tells its neighbours its address (RFC 5227, 3).
+func (s *Scene) Announce(at packet.Time, a packet.Addr, mac packet.MAC) {
+	everyone := packet.MAC{255, 255, 255, 255, 255, 255}
+	say := flows.ARP{Meta: s.meta(), Sender: a, Target: a, SenderMAC: mac, From: mac, To: everyone, Count: 1}
+	s.Take(at, func(o *flows.Out) { o.ARP(&say) })
 }

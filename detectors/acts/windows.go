@@ -613,3 +613,38 @@ func (s *Scene) Storm(at packet.Time, from, to packet.Addr, who Account, share s
 	}
 	return l.Close()
 }
+
+// SetOwnPassword is a person who changes their own password.
+func (s *Scene) SetOwnPassword(at packet.Time, from, dc packet.Addr, who Account) packet.Time {
+	l := s.Session(at, from, dc, who).pipe("samr", windows.SAMR)
+	return l.RPC(windows.SAMR, 55, "samr", Call{Length: 1100, Reply: 4}).Close()
+}
+
+// BackupKey asks a controller for the key that restores a person's own secrets, as Windows does after such a change.
+func (s *Scene) BackupKey(at packet.Time, from, dc packet.Addr, who Account) packet.Time {
+	l := s.Session(at, from, dc, who).pipe("protected_storage", windows.BackupKey)
+	return l.RPC(windows.BackupKey, 0, "protected_storage", Call{Length: 600, Reply: 400}).Close()
+}
+
+// Rename gives many files of a share other names, as a person who sorts.
+func (s *Scene) Rename(at packet.Time, from, to packet.Addr, who Account, share string, files int, every time.Duration) packet.Time {
+	l := s.Session(at, from, to, who)
+	unc := s.unc(to, share)
+	l.SMB(flows.SMBTree, File{Share: unc})
+	for i := range files {
+		l.SMB(flows.SMBRename, File{Share: unc, Path: fmt.Sprintf(`photos\IMG_%04d.jpg`, i), NewPath: fmt.Sprintf(`photos\2026-01 party %03d.jpg`, i)}).Wait(every)
+	}
+	return l.Close()
+}
+
+// Unpack writes many new files to a share, as an archive's contents or a build's.
+func (s *Scene) Unpack(at packet.Time, from, to packet.Addr, who Account, share string, files int, every time.Duration) packet.Time {
+	l := s.Session(at, from, to, who)
+	unc := s.unc(to, share)
+	l.SMB(flows.SMBTree, File{Share: unc})
+	for i := range files {
+		path := fmt.Sprintf(`build4711\obj%d\part%d.%s`, i/50, i, []string{"o", "txt", "json", "bin"}[i%4])
+		l.write(unc, path, "\x00\x01data", uint64(1000+s.Rand.IntN(100000))).Wait(every)
+	}
+	return l.Close()
+}

@@ -1,0 +1,422 @@
+package simulate
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"neuromast/detectors"
+	"neuromast/detectors/acts"
+	"neuromast/sensor/packet"
+)
+
+// Step is one act of an intruder: the truth that findings are held against.
+type Step struct {
+	Technique string
+	ATTACK    string // ATT&CK id
+	Stage     detectors.Stage
+	From      packet.Addr
+	To        []packet.Addr // whom it reaches; the first is the one that counts
+	Start     packet.Time
+	End       packet.Time
+}
+
+// Intrusion is a chain of steps.
+type Intrusion struct {
+	Steps []Step
+	Hops  int // hosts taken after the foothold
+}
+
+// Start is the time of the first step, End of the last.
+func (i *Intrusion) Start() packet.Time { return i.Steps[0].Start }
+
+// End is the end of the last step to end.
+func (i *Intrusion) End() packet.Time {
+	end := packet.Time(0)
+	for _, s := range i.Steps {
+		end = max(end, s.End)
+	}
+	return end
+}
+
+// intruder plays one intrusion.
+type intruder struct {
+	*site
+	acts *acts.Scene
+	r    *rand.Rand
+	what *Intrusion
+	at   *host // where the intruder is
+	who  acts.Account
+	off  bool // works at night
+}
+
+// intrude places the intrusions: first steps are spread over the days after Learn, hours are random, half of them by night.
+func (s *site) intrude() {
+	for i := range s.cfg.Intrusions {
+		scene := s.scene(uint64(1000 + i))
+		x := &intruder{site: s, acts: scene, r: scene.Rand, what: &Intrusion{}, off: scene.Rand.IntN(2) == 0}
+		s.plan = append(s.plan, x.what)
+		days := s.cfg.Days - s.cfg.Learn
+		begin := Start.Add(time.Duration(s.cfg.Learn)*24*time.Hour + time.Duration(x.r.Float64()*0.75*float64(days)*float64(24*time.Hour)))
+		s.clock.at(begin, func() { x.begin(i) })
+	}
+}
+
+// begin is the foothold; every technique comes first in some intrusion, so that few of them are enough to see all.
+func (x *intruder) begin(i int) {
+	x.at = some(x.r, x.byRole[workstation])
+	x.who = x.at.account()
+	hops := 3 + x.r.IntN(4)
+	plan := []func(){x.beacon}
+	plan = append(plan, discoveries[(i)%len(discoveries)].of(x))
+	if x.r.IntN(2) == 0 {
+		plan = append(plan, some(x.r, discoveries).of(x))
+	}
+	plan = append(plan, thefts[i%len(thefts)].of(x), x.rise)
+	for h := range hops {
+		plan = append(plan, moves[(i*3+h*7)%len(moves)].of(x))
+		switch x.r.IntN(4) {
+		case 0:
+			plan = append(plan, some(x.r, discoveries).of(x))
+		case 1:
+			plan = append(plan, some(x.r, thefts).of(x))
+		}
+	}
+	plan = append(plan, ends[i%len(ends)].of(x))
+	x.what.Hops = hops
+	x.follow(plan)
+}
+
+// follow plays a plan, step after step: minutes to hours apart.
+func (x *intruder) follow(plan []func()) {
+	if len(plan) == 0 || x.now >= x.end {
+		return
+	}
+	before := len(x.what.Steps)
+	plan[0]()
+	ends := x.now
+	for _, s := range x.what.Steps[before:] {
+		ends = max(ends, s.End)
+	}
+	gap := 3*time.Minute + time.Duration(x.r.ExpFloat64()*float64(50*time.Minute))
+	x.clock.at(ends.Add(gap), func() { x.follow(plan[1:]) })
+}
+
+// technique is one way of doing something.
+type technique struct {
+	name, id string
+	stage    detectors.Stage
+	// play does it from where the intruder is and returns whom it reached and when it ended; nobody: it couldn't be done.
+	play func(x *intruder) ([]packet.Addr, packet.Time)
+}
+
+// of binds a technique to an intruder; what was done is written down.
+func (t technique) of(x *intruder) func() {
+	return func() {
+		from, start := x.at, x.now
+		to, end := t.play(x)
+		if len(to) > 0 {
+			x.what.Steps = append(x.what.Steps, Step{Technique: t.name, ATTACK: t.id, Stage: t.stage, From: from.addr, To: to, Start: start, End: end})
+		}
+	}
+}
+
+// rise is the account that the theft brought: an administrator's, by hash.
+func (x *intruder) rise() {
+	d := some(x.r, x.admins)
+	x.who = acts.Account{Domain: netbio, User: d.who.User, Workstation: x.at.name}
+	if x.r.IntN(2) == 0 {
+		x.who.KDC = x.at.dc.addr
+	}
+}
+
+// beacon is the way out that the intruder's program holds open: no step, since nothing can be said of it yet.
+func (x *intruder) beacon() {
+	h, out := x.at, addr4(185, 220, byte(x.r.IntN(250)), byte(1+x.r.IntN(250)))
+	every := time.Duration(1+x.r.IntN(10)) * time.Minute
+	until := x.now.Add(8 * time.Hour)
+	var next func()
+	next = func() {
+		x.acts.TLS(x.now, h.addr, out, 443, "cdn-static.example.org", "t12d190800_d83cc789557e_7af1ed941c26", 2*time.Second, 900, 1500)
+		if x.now < until {
+			x.clock.at(x.now.Add(every+time.Duration(x.r.Int64N(int64(every)/5))), next)
+		}
+	}
+	next()
+}
+
+// pick draws hosts of roles that are up and not where the intruder is.
+func (x *intruder) pick(n int, roles ...role) []packet.Addr {
+	var out []packet.Addr
+	for range 20 * n {
+		h := some(x.r, x.byRole[some(x.r, roles)])
+		if h == x.at || h.down > x.now || h.role == workstation && !h.here && !x.off {
+			continue
+		}
+		known := false
+		for _, a := range out {
+			known = known || a == h.addr
+		}
+		if !known {
+			out = append(out, h.addr)
+		}
+		if len(out) == n {
+			break
+		}
+	}
+	return out
+}
+
+// neighbours are addresses of a network, whether somebody is there or not.
+func (x *intruder) neighbours(n int) []packet.Addr {
+	a := x.at.addr
+	if x.r.IntN(2) == 0 {
+		a = x.some(application).addr
+	}
+	var out []packet.Addr
+	from := x.r.IntN(200)
+	for i := range n {
+		a[15] = byte(1 + (from+i)%254)
+		if a != x.at.addr {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func (x *intruder) sweep(n int, ports []uint16, every time.Duration) ([]packet.Addr, packet.Time) {
+	to := x.neighbours(n)
+	return to, x.acts.Scan(x.now, x.at.addr, to, ports, every)
+}
+
+func (x *intruder) people(n int) []string { return people(n, x.r.IntN(500)) }
+
+// one plays something with the controller of where the intruder is.
+func one(do func(x *intruder, dc packet.Addr) packet.Time) func(*intruder) ([]packet.Addr, packet.Time) {
+	return func(x *intruder) ([]packet.Addr, packet.Time) {
+		dc := x.at.dc.addr
+		return []packet.Addr{dc}, do(x, dc)
+	}
+}
+
+// many plays something with several hosts in turn.
+func many(n int, gap time.Duration, do func(x *intruder, at packet.Time, to packet.Addr) packet.Time, roles ...role) func(*intruder) ([]packet.Addr, packet.Time) {
+	return func(x *intruder) ([]packet.Addr, packet.Time) {
+		to := x.pick(n, roles...)
+		at := x.now
+		for _, a := range to {
+			at = do(x, at, a).Add(gap)
+		}
+		return to, at
+	}
+}
+
+// hop moves on: the intruder is on the host after that.
+func hop(do func(x *intruder, to packet.Addr) packet.Time, roles ...role) func(*intruder) ([]packet.Addr, packet.Time) {
+	return func(x *intruder) ([]packet.Addr, packet.Time) {
+		to := x.pick(1, roles...)
+		if len(to) == 0 {
+			return nil, x.now
+		}
+		end := do(x, to[0])
+		h := x.byAddr[to[0]]
+		x.clock.at(end, func() { x.at = h })
+		return to, end
+	}
+}
+
+var anyWindows = []role{workstation, workstation, application, fileServer, database}
+
+// discoveries are ways to look around.
+var discoveries = []technique{
+	{"scan, fast", "T1046", detectors.StageDiscovery, func(x *intruder) ([]packet.Addr, packet.Time) {
+		return x.sweep(60+x.r.IntN(150), []uint16{445}, 60*time.Millisecond)
+	}},
+	{"scan, slow (1 in 2 min)", "T1046", detectors.StageDiscovery, func(x *intruder) ([]packet.Addr, packet.Time) {
+		return x.sweep(60, []uint16{3389}, 2*time.Minute)
+	}},
+	{"scan, very slow (1 in 10 min)", "T1046", detectors.StageDiscovery, func(x *intruder) ([]packet.Addr, packet.Time) {
+		return x.sweep(100, []uint16{22}, 10*time.Minute)
+	}},
+	{"scan of ports", "T1046", detectors.StageDiscovery, func(x *intruder) ([]packet.Addr, packet.Time) {
+		to := x.pick(1, application)
+		var list []uint16
+		for p := range uint16(120) {
+			list = append(list, 20+p*7)
+		}
+		return to, x.acts.Scan(x.now, x.at.addr, to, list, 15*time.Millisecond)
+	}},
+	{"ARP scan", "T1018", detectors.StageDiscovery, func(x *intruder) ([]packet.Addr, packet.Time) {
+		a := x.at.addr
+		var to []packet.Addr
+		for i := range 253 {
+			a[15] = byte(i + 1)
+			to = append(to, a)
+		}
+		return to, x.acts.ARPScan(x.now, x.at.addr, x.at.mac, to, 8*time.Millisecond, x.lives)
+	}},
+	{"directory, searches in clear", "T1087.002", detectors.StageDiscovery, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.Directory(x.now, x.at.addr, dc, x.at.account(), false, acts.HoundSearches(root, uint32(x.cfg.Hosts))...)
+	})},
+	{"directory, sealed", "T1087.002", detectors.StageDiscovery, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.Directory(x.now, x.at.addr, dc, x.at.account(), true, acts.HoundSearches(root, uint32(x.cfg.Hosts))...)
+	})},
+	{"accounts over samr", "T1087.002", detectors.StageDiscovery, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.Accounts(x.now, x.at.addr, dc, x.who)
+	})},
+	{"sessions of many hosts", "T1049", detectors.StageDiscovery, many(20, 300*time.Millisecond, func(x *intruder, at packet.Time, to packet.Addr) packet.Time {
+		return x.acts.Sessions(at, x.at.addr, to, x.at.account())
+	}, anyWindows...)},
+	{"shares of many hosts", "T1135", detectors.StageDiscovery, many(12, time.Second, func(x *intruder, at packet.Time, to packet.Addr) packet.Time {
+		return x.acts.Shares(at, x.at.addr, to, x.at.account())
+	}, anyWindows...)},
+	{"administrator where?", "T1069.001", detectors.StageDiscovery, many(15, time.Second, func(x *intruder, at packet.Time, to packet.Addr) packet.Time {
+		return x.acts.Services(at, x.at.addr, to, x.at.account())
+	}, anyWindows...)},
+}
+
+// thefts are ways to other people's credentials.
+var thefts = []technique{
+	{"Kerberoasting", "T1558.003", detectors.StageCredential, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.Roast(x.now, x.at.addr, dc, x.at.user, 6+x.r.IntN(20), 300*time.Millisecond)
+	})},
+	{"AS-REP roasting", "T1558.004", detectors.StageCredential, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.RoastUsers(x.now, x.at.addr, dc, x.people(2+x.r.IntN(4)), time.Second)
+	})},
+	{"spray, Kerberos, fast", "T1110.003", detectors.StageCredential, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.Spray(x.now, x.at.addr, dc, x.people(30+x.r.IntN(100)), time.Second, true)
+	})},
+	{"spray, Kerberos, slow (1 in 10 min)", "T1110.003", detectors.StageCredential, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.Spray(x.now, x.at.addr, dc, x.people(40), 10*time.Minute, true)
+	})},
+	{"spray, NTLM", "T1110.003", detectors.StageCredential, func(x *intruder) ([]packet.Addr, packet.Time) {
+		to := x.pick(1, fileServer)
+		if len(to) == 0 {
+			return nil, 0
+		}
+		return to, x.acts.NTLMSpray(x.now, x.at.addr, to[0], netbio, x.people(40), 2*time.Second)
+	}},
+	{"names guessed", "T1087.002", detectors.StageDiscovery, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.Enumerate(x.now, x.at.addr, dc, people(60, 90000), 100*time.Millisecond)
+	})},
+	{"SSH passwords guessed", "T1110.001", detectors.StageCredential, func(x *intruder) ([]packet.Addr, packet.Time) {
+		to := x.pick(1, linux)
+		if len(to) == 0 {
+			return nil, 0
+		}
+		return to, x.acts.Guess(x.now, x.at.addr, to[0], 20, 3*time.Second, true)
+	}},
+	{"coercion, spooler", "T1187", detectors.StageCredential, hold(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.Coerce(x.now, x.at.addr, to, x.at.account(), false)
+	}, application, controller)},
+	{"coercion, EFS", "T1187", detectors.StageCredential, hold(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.Coerce(x.now, x.at.addr, to, x.at.account(), true)
+	}, application, controller)},
+	{"names poisoned and relayed", "T1557.001", detectors.StageCredential, func(x *intruder) ([]packet.Addr, packet.Time) {
+		to, victims := x.pick(1, application), x.pick(4, workstation)
+		if len(to) == 0 || len(victims) == 0 {
+			return nil, 0
+		}
+		at := x.now
+		for i, v := range victims {
+			x.acts.Poison(at, v, x.at.addr, []string{"wpad", "fileserv", "intranett", "prnt"}[i%4])
+			at = x.acts.Relay(at.Add(200*time.Millisecond), v, x.at.addr, to[0], x.byAddr[v].account()).Add(time.Duration(x.r.IntN(120)) * time.Second)
+		}
+		return append(to, victims...), at
+	}},
+	{"ARP spoofing", "T1557.002", detectors.StageCredential, func(x *intruder) ([]packet.Addr, packet.Time) {
+		victim := x.at.addr
+		victim[15] = 20 + byte(x.r.IntN(100))
+		mac, ok := x.lives(victim)
+		if !ok || victim == x.at.addr {
+			return nil, 0
+		}
+		x.acts.ARPSpoof(x.now, x.at.mac, victim, x.at.router(), routerMAC(victim), 60)
+		return []packet.Addr{victim}, x.acts.ARPSpoof(x.now, x.at.mac, x.at.router(), victim, mac, 60)
+	}},
+	{"registry hives", "T1003.002", detectors.StageCredential, hold(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.Hives(x.now, x.at.addr, to, x.who)
+	}, anyWindows...)},
+	{"hash as key", "T1550.002", detectors.StageCredential, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.OverPass(x.now, x.at.addr, dc, x.who.User)
+	})},
+}
+
+// hold does something to another host and stays where it is.
+func hold(do func(x *intruder, to packet.Addr) packet.Time, roles ...role) func(*intruder) ([]packet.Addr, packet.Time) {
+	return func(x *intruder) ([]packet.Addr, packet.Time) {
+		to := x.pick(1, roles...)
+		if len(to) == 0 {
+			return nil, x.now
+		}
+		return to, do(x, to[0])
+	}
+}
+
+// moves are ways from host to host.
+var moves = []technique{
+	{"PsExec", "T1569.002", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.PsExec(x.now, x.at.addr, to, x.who, "PSEXESVC")
+	}, anyWindows...)},
+	{"PsExec, renamed", "T1569.002", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.PsExec(x.now, x.at.addr, to, x.who, "WinUpd")
+	}, anyWindows...)},
+	{"smbexec", "T1569.002", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.SMBExec(x.now, x.at.addr, to, x.who, 1+x.r.IntN(4))
+	}, anyWindows...)},
+	{"wmiexec", "T1047", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.WMIExec(x.now, x.at.addr, to, x.who, true)
+	}, anyWindows...)},
+	{"WMI without output", "T1047", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.WMIExec(x.now, x.at.addr, to, x.who, false)
+	}, anyWindows...)},
+	{"atexec", "T1053.005", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.AtExec(x.now, x.at.addr, to, x.who)
+	}, anyWindows...)},
+	{"schtasks", "T1053.005", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.SchTasks(x.now, x.at.addr, to, x.who, true)
+	}, anyWindows...)},
+	{"DCOM (MMC20)", "T1021.003", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.DCOMExec(x.now, x.at.addr, to, x.who)
+	}, anyWindows...)},
+	{"WinRM", "T1021.006", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.WinRM(x.now, x.at.addr, to, x.who, 3+x.r.IntN(6))
+	}, application, fileServer, database)},
+	{"tool copied, then task", "T1570", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		at := x.acts.CopyTool(x.now, x.at.addr, to, x.who, `ProgramData\svc.exe`)
+		return x.acts.SchTasks(at.Add(20*time.Second), x.at.addr, to, x.who, true)
+	}, anyWindows...)},
+	{"RDP, a person", "T1021.001", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.RDP(x.now, x.at.addr, to, x.who, 5+x.r.IntN(30))
+	}, anyWindows...)},
+	{"RDP, a program", "T1021.001", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.RDPScript(x.now, x.at.addr, to, x.who)
+	}, anyWindows...)},
+	{"SSH", "T1021.004", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.SSH(x.now, x.at.addr, to, 0, true, 3+x.r.IntN(20))
+	}, linux)},
+	{"database (xp_cmdshell)", "T1505.001", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.Statement(x.now, x.at.addr, to, "sa", "", "EXEC sp_configure 'show advanced options', 1; RECONFIGURE",
+			"EXEC sp_configure 'xp_cmdshell', 1; RECONFIGURE", "EXEC master..xp_cmdshell 'powershell -enc SQBFAFgA'")
+	}, database)},
+}
+
+// ends are what intrusions are for.
+var ends = []technique{
+	{"DCSync", "T1003.006", detectors.StageCredential, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.DCSync(x.now, x.at.addr, dc, x.who)
+	})},
+	{"Zerologon", "T1210", detectors.StageLateral, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.Zerologon(x.now, x.at.addr, dc, 40+x.r.IntN(300))
+	})},
+	{"storm of renames", "T1486", detectors.StageImpact, hold(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.Storm(x.now, x.at.addr, to, x.who, "Team", 300+x.r.IntN(600), 100*time.Millisecond)
+	}, fileServer)},
+	{"DNS tunnel", "T1048.003", detectors.StageExfiltration, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.Tunnel(x.now, x.at.addr, dc, fmt.Sprintf("sync%d.example", x.r.IntN(1000)), 40000, 400*time.Millisecond)
+	})},
+	{"event log cleared", "T1070.001", detectors.StageImpairment, hold(func(x *intruder, to packet.Addr) packet.Time {
+		at := x.acts.SchTasks(x.now, x.at.addr, to, x.who, true)
+		return x.acts.ClearLog(at.Add(time.Minute), x.at.addr, to, x.who)
+	}, anyWindows...)},
+}

@@ -1,0 +1,483 @@
+package simulate
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"neuromast/detectors"
+	"neuromast/detectors/engine"
+	"neuromast/flows"
+	"neuromast/sensor/packet"
+)
+
+// The levels of a finding, by its risk: what a person is called for, and what is only written down.
+const (
+	NoticeRisk = 21.0
+	AlarmRisk  = 47.0
+)
+
+// heard is a finding over all its revisions.
+type heard struct {
+	rule     string
+	stage    detectors.Stage
+	message  string
+	actor    packet.Addr
+	target   packet.Addr
+	related  []packet.Addr
+	start    packet.Time // of what it tells
+	end      packet.Time // when it was last said
+	noticeAt packet.Time // when its risk first reached a notice's, 0: never
+	alarmAt  packet.Time
+}
+
+// incident is an incident as it was last said.
+type incident struct {
+	at    packet.Time
+	hosts []packet.Addr
+	risk  float64
+}
+
+// meter listens to what comes out of the engine and counts what goes in.
+type meter struct {
+	cfg       Config
+	byID      map[string]*heard
+	found     []*heard
+	incidents map[string]*incident
+	kinds     [flows.KindSQL + 1]uint64
+	items     uint64
+	hour      int64
+	edges     map[[2]packet.Addr]struct{}
+	edgeHours uint64 // pairs of hosts with a log-on or a session between them, each hour anew
+}
+
+func newMeter(cfg Config) *meter {
+	return &meter{cfg: cfg, byID: map[string]*heard{}, incidents: map[string]*incident{}, edges: map[[2]packet.Addr]struct{}{}}
+}
+
+// Finding takes a record of a finding.
+func (m *meter) Finding(f *detectors.Finding) {
+	id := f.ID()
+	h := m.byID[id]
+	if h == nil {
+		h = &heard{rule: f.Rule.ID, stage: f.Rule.Stage, actor: f.Actor.Addr, target: f.Target.Addr, start: cmp.Or(f.Start, f.At)}
+		m.byID[id] = h
+		m.found = append(m.found, h)
+	}
+	h.start, h.related = min(h.start, cmp.Or(f.Start, f.At)), f.Related
+	if f.State != detectors.StateClose || h.end == 0 { // a close says nothing new
+		h.end = f.At
+	}
+	risk := detectors.Risk(f.LLR)
+	if risk >= NoticeRisk && h.noticeAt == 0 {
+		h.noticeAt = f.At
+		h.message = f.Message
+	}
+	if risk >= AlarmRisk && h.alarmAt == 0 {
+		h.alarmAt = f.At
+		h.message = f.Message
+	}
+}
+
+// Incident takes a record of an incident: its id, when it was said, the hosts that it names and its risk. The engine has
+// none yet; who joins findings into incidents calls this.
+func (m *meter) Incident(id string, at packet.Time, hosts []packet.Addr, risk float64) {
+	i := m.incidents[id]
+	if i == nil {
+		i = &incident{at: at}
+		m.incidents[id] = i
+	}
+	i.hosts, i.risk = slices.Clone(hosts), max(i.risk, risk)
+}
+
+// count looks at what goes in.
+func (m *meter) count(b *flows.Batch) {
+	for i := range b.Order {
+		it := &b.Order[i]
+		m.items++
+		m.kinds[it.Kind]++
+		var c *flows.Conn
+		switch it.Kind {
+		case flows.KindAuth:
+			c = &b.Auth[it.Index].Conn
+		case flows.KindRDP:
+			c = &b.RDP[it.Index].Conn
+		case flows.KindSSH:
+			c = &b.SSH[it.Index].Conn
+		default:
+			continue
+		}
+		if it.At.Sub(Start) < time.Duration(m.cfg.Learn)*24*time.Hour {
+			continue // rates are of the days after
+		}
+		if hour := int64(it.At) / int64(time.Hour); hour != m.hour {
+			m.edgeHours += uint64(len(m.edges))
+			m.hour = hour
+			clear(m.edges)
+		}
+		m.edges[[2]packet.Addr{c.Orig, c.Resp}] = struct{}{}
+	}
+}
+
+// slack is how long after a step what is said of its actor still belongs to it: windows of an hour close then.
+const slack = time.Hour
+
+// belongs says whether a finding is about a step: its actor acted then, and the hosts that it names are those that were reached.
+func (h *heard) belongs(s *Step) bool {
+	if h.start > s.End.Add(slack) || h.end < s.Start.Add(-time.Minute) {
+		return false
+	}
+	reached := func(a packet.Addr) bool { return slices.Contains(s.To, a) }
+	if h.actor == s.From {
+		if h.target != (packet.Addr{}) && internal(h.target) {
+			return reached(h.target)
+		}
+		if len(h.related) > 0 {
+			return slices.ContainsFunc(h.related, reached)
+		}
+		return h.start <= s.End.Add(5*time.Minute)
+	}
+	return h.target == s.From && reached(h.actor) // the victim, made to act
+}
+
+// tells says whether a finding that belongs to a step is what finds it: it began with the step, and it speaks of looking
+// around where the step did, of something else where it did something else.
+func (h *heard) tells(s *Step) bool {
+	return h.belongs(s) && h.start <= s.End.Add(5*time.Minute) && (h.stage == detectors.StageDiscovery) == (s.Stage == detectors.StageDiscovery)
+}
+
+// near says whether a finding's actor was in an intruder's hands then, or in the day before that windows of a day still
+// hold, even if no step tells of it.
+func (h *heard) near(i *Intrusion) bool {
+	return h.start <= i.End().Add(24*time.Hour) && h.end >= i.Start() && slices.ContainsFunc(i.Steps, func(s Step) bool { return s.From == h.actor })
+}
+
+// Tally is successes of trials.
+type Tally struct{ Hits, Of int }
+
+// add enters one trial.
+func (t *Tally) add(hit bool) {
+	t.Of++
+	if hit {
+		t.Hits++
+	}
+}
+
+// Rate is the share and its 95 % interval (Wilson 1927).
+func (t Tally) Rate() (rate, low, high float64) {
+	if t.Of == 0 {
+		return math.NaN(), 0, 1
+	}
+	const z = 1.96
+	n, p := float64(t.Of), float64(t.Hits)/float64(t.Of)
+	mid := (p + z*z/(2*n)) / (1 + z*z/n)
+	half := z / (1 + z*z/n) * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
+	return p, max(0, mid-half), min(1, mid+half)
+}
+
+// RuleResult is what a rule said of honest work, by day, and of intrusions.
+type RuleResult struct {
+	ID                        string
+	FalseAlarms, FalseNotices []int // by day of play after Learn
+	EarlyAlarms, EarlyNotices int   // in the days before
+	TrueAlarms, TrueNotices   int
+	Example                   string            // a message of a false alarm after Learn, else of a false notice
+	Actors                    [2]map[string]int // who: of false notices, of false alarms
+}
+
+// TechniqueResult is how often a technique was found.
+type TechniqueResult struct {
+	Name, ATTACK  string
+	Stage         detectors.Stage
+	Alarm, Notice Tally         // Notice: noticed or better
+	Edge          Tally         // found with actor and target named
+	Delay         time.Duration // median from the step's start to the alarm, of those alarmed
+	delays        []time.Duration
+	Rules         map[string]int // that raised the alarm or notice
+}
+
+// IntrusionResult is what was found of one intrusion.
+type IntrusionResult struct {
+	Steps, Alarmed, Noticed int
+	Hops                    int
+	Found                   bool          // by an alarm at least
+	Delay                   time.Duration // from the first step to the first alarm
+	Incident                bool
+}
+
+// Result is what one or more plays measured.
+type Result struct {
+	Plays      []Config
+	Rules      []*RuleResult
+	Techniques []*TechniqueResult
+	Intrusions []IntrusionResult
+	Items      uint64
+	Days       int     // after Learn
+	HostDays   float64 // of them
+	EarlyDays  float64 // host days before
+	Edges      uint64  // pairs of hosts and hour with a log-on or session between them, all honest but a few
+	FalseEdges [2]uint64
+	Unplaced   int   // findings about an intruder's host that no step explains: neither false nor true
+	Incidents  Tally // true ones of all that reached an alarm's risk
+	Engine     engine.Stats
+}
+
+// rule returns the result of a rule.
+func (r *Result) rule(id string) *RuleResult {
+	for _, x := range r.Rules {
+		if x.ID == id {
+			return x
+		}
+	}
+	r.Rules = append(r.Rules, &RuleResult{ID: id})
+	return r.Rules[len(r.Rules)-1]
+}
+
+func (r *Result) technique(s *Step) *TechniqueResult {
+	for _, x := range r.Techniques {
+		if x.Name == s.Technique {
+			return x
+		}
+	}
+	r.Techniques = append(r.Techniques, &TechniqueResult{Name: s.Technique, ATTACK: s.ATTACK, Stage: s.Stage, Rules: map[string]int{}})
+	return r.Techniques[len(r.Techniques)-1]
+}
+
+// result holds what was heard against the truth.
+func (m *meter) result(s *site, stats engine.Stats) *Result {
+	m.edgeHours += uint64(len(m.edges))
+	r := &Result{
+		Plays: []Config{m.cfg}, Items: m.items, Days: m.cfg.Days - m.cfg.Learn, HostDays: float64(m.cfg.Hosts * (m.cfg.Days - m.cfg.Learn)),
+		EarlyDays: float64(m.cfg.Hosts * m.cfg.Learn), Edges: m.edgeHours, Engine: stats,
+	}
+	type step struct {
+		in    int
+		at    *Step
+		found []*heard
+	}
+	var steps []*step
+	for n, i := range s.plan {
+		for k := range i.Steps {
+			if i.Steps[k].Start < s.end {
+				steps = append(steps, &step{in: n, at: &i.Steps[k]})
+			}
+		}
+	}
+	type edge struct {
+		actor, target packet.Addr
+		hour          int64
+	}
+	wrong := [2]map[edge]bool{{}, {}}
+	for _, h := range m.found {
+		if h.noticeAt == 0 {
+			continue
+		}
+		x := r.rule(h.rule)
+		placed := false
+		for _, st := range steps {
+			placed = placed || h.belongs(st.at)
+			if h.tells(st.at) {
+				st.found = append(st.found, h)
+			}
+		}
+		if placed {
+			if h.alarmAt != 0 {
+				x.TrueAlarms++
+			} else {
+				x.TrueNotices++
+			}
+			continue
+		}
+		if slices.ContainsFunc(s.plan, func(i *Intrusion) bool { return len(i.Steps) > 0 && h.near(i) }) {
+			r.Unplaced++
+			continue
+		}
+		day := min(int(h.noticeAt.Sub(Start)/(24*time.Hour)), m.cfg.Days-1) - m.cfg.Learn
+		switch {
+		case day < 0 && h.alarmAt != 0:
+			x.EarlyAlarms++
+			continue
+		case day < 0:
+			x.EarlyNotices++
+			continue
+		case x.FalseAlarms == nil:
+			x.FalseAlarms, x.FalseNotices, x.Actors = make([]int, r.Days), make([]int, r.Days), [2]map[string]int{{}, {}}
+		}
+		list := x.FalseNotices
+		if h.alarmAt != 0 {
+			list = x.FalseAlarms
+			if sum(x.FalseAlarms) == 0 {
+				x.Example = h.message
+			}
+			x.Actors[1][s.kind(h.actor)]++
+		} else if x.Example == "" {
+			x.Example = h.message
+		}
+		list[day]++
+		if h.alarmAt == 0 {
+			x.Actors[0][s.kind(h.actor)]++
+		}
+		if internal(h.target) {
+			e := edge{h.actor, h.target, int64(h.noticeAt) / int64(time.Hour)}
+			wrong[0][e] = true
+			if h.alarmAt != 0 {
+				wrong[1][e] = true
+			}
+		}
+	}
+	r.FalseEdges = [2]uint64{uint64(len(wrong[0])), uint64(len(wrong[1]))}
+	for n, i := range s.plan {
+		if len(i.Steps) == 0 {
+			continue
+		}
+		out := IntrusionResult{Hops: i.Hops}
+		first := packet.Time(0)
+		for _, st := range steps {
+			if st.in != n {
+				continue
+			}
+			out.Steps++
+			t := r.technique(st.at)
+			alarm, named := packet.Time(0), false
+			for _, h := range st.found {
+				t.Rules[h.rule]++
+				named = named || h.actor == st.at.From && (slices.Contains(st.at.To, h.target) || slices.ContainsFunc(h.related, func(a packet.Addr) bool { return slices.Contains(st.at.To, a) }))
+				if h.alarmAt != 0 && (alarm == 0 || h.alarmAt < alarm) {
+					alarm = h.alarmAt
+				}
+			}
+			t.Alarm.add(alarm != 0)
+			t.Notice.add(len(st.found) > 0)
+			t.Edge.add(named)
+			if alarm != 0 {
+				out.Alarmed++
+				t.delays = append(t.delays, max(0, alarm.Sub(st.at.Start)))
+				if first == 0 || alarm < first {
+					first = alarm
+				}
+			}
+			if len(st.found) > 0 {
+				out.Noticed++
+			}
+		}
+		if out.Steps == 0 {
+			continue
+		}
+		if first != 0 {
+			out.Found, out.Delay = true, max(0, first.Sub(i.Start()))
+		}
+		for _, x := range m.incidents {
+			if x.at >= i.Start() && x.at <= i.End().Add(slack) && slices.ContainsFunc(i.Steps, func(s Step) bool { return slices.Contains(x.hosts, s.From) }) {
+				out.Incident = true
+			}
+		}
+		r.Intrusions = append(r.Intrusions, out)
+	}
+	for _, x := range m.incidents {
+		if x.risk >= AlarmRisk {
+			r.Incidents.add(slices.ContainsFunc(s.plan, func(i *Intrusion) bool {
+				return len(i.Steps) > 0 && x.at >= i.Start() && x.at <= i.End().Add(slack) &&
+					slices.ContainsFunc(i.Steps, func(s Step) bool { return slices.Contains(x.hosts, s.From) })
+			}))
+		}
+	}
+	r.finish()
+	return r
+}
+
+// finish sorts and takes medians.
+func (r *Result) finish() {
+	slices.SortFunc(r.Rules, func(a, b *RuleResult) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(r.Techniques, func(a, b *TechniqueResult) int {
+		return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Name, b.Name))
+	})
+	for _, t := range r.Techniques {
+		slices.Sort(t.delays)
+		if n := len(t.delays); n > 0 {
+			t.Delay = t.delays[n/2]
+		}
+	}
+}
+
+// Add puts another play's result to this one.
+func (r *Result) Add(o *Result) {
+	for _, x := range o.Rules {
+		y := r.rule(x.ID)
+		y.FalseAlarms = append(pad(y.FalseAlarms, r.Days), pad(x.FalseAlarms, o.Days)...)
+		y.FalseNotices = append(pad(y.FalseNotices, r.Days), pad(x.FalseNotices, o.Days)...)
+		y.EarlyAlarms += x.EarlyAlarms
+		y.EarlyNotices += x.EarlyNotices
+		y.TrueAlarms += x.TrueAlarms
+		y.TrueNotices += x.TrueNotices
+		y.Example = cmp.Or(y.Example, x.Example)
+		for i, who := range x.Actors {
+			for k, n := range who {
+				if y.Actors[i] == nil {
+					y.Actors[i] = map[string]int{}
+				}
+				y.Actors[i][k] += n
+			}
+		}
+	}
+	for _, x := range o.Techniques {
+		y := r.technique(&Step{Technique: x.Name, ATTACK: x.ATTACK, Stage: x.Stage})
+		for _, p := range [][2]*Tally{{&y.Alarm, &x.Alarm}, {&y.Notice, &x.Notice}, {&y.Edge, &x.Edge}} {
+			p[0].Hits += p[1].Hits
+			p[0].Of += p[1].Of
+		}
+		y.delays = append(y.delays, x.delays...)
+		for k, n := range x.Rules {
+			y.Rules[k] += n
+		}
+	}
+	r.Plays = append(r.Plays, o.Plays...)
+	r.Intrusions = append(r.Intrusions, o.Intrusions...)
+	r.Items += o.Items
+	r.Days += o.Days
+	r.HostDays += o.HostDays
+	r.EarlyDays += o.EarlyDays
+	r.Edges += o.Edges
+	r.FalseEdges[0] += o.FalseEdges[0]
+	r.FalseEdges[1] += o.FalseEdges[1]
+	r.Unplaced += o.Unplaced
+	r.Incidents.Hits += o.Incidents.Hits
+	r.Incidents.Of += o.Incidents.Of
+	r.finish()
+}
+
+// pad fills days without a finding.
+func pad(list []int, days int) []int {
+	return append(list, make([]int, max(0, days-len(list)))...)
+}
+
+func sum(list []int) (n int) {
+	for _, x := range list {
+		n += x
+	}
+	return n
+}
+
+// Rate is events per day and thousand hosts with a 95 % interval: the wider of Garwood's for Poisson counts (1936, by
+// Wilson and Hilferty's cube root) and a bootstrap over days, since what is noisy is noisy for a day.
+func (r *Result) Rate(byDay []int) (rate, low, high float64) {
+	n := float64(sum(byDay))
+	exposure := r.HostDays / 1000
+	if n > 0 {
+		low = n * math.Pow(1-1/(9*n)-1.96/(3*math.Sqrt(n)), 3)
+	}
+	high = (n + 1) * math.Pow(1-1/(9*(n+1))+1.96/(3*math.Sqrt(n+1)), 3)
+	if days := pad(slices.Clone(byDay), r.Days); n > 0 {
+		rng := rand.New(rand.NewPCG(1, 2))
+		sums := make([]float64, 1000)
+		for i := range sums {
+			for range days {
+				sums[i] += float64(days[rng.IntN(len(days))])
+			}
+		}
+		slices.Sort(sums)
+		low, high = min(low, sums[25]), max(high, sums[975])
+	}
+	return n / exposure, low / exposure, high / exposure
+}
