@@ -79,25 +79,31 @@ func TestGolden(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			validate(t, compile(t, name), got)
-			var pretty bytes.Buffer
-			if err := json.Indent(&pretty, got, "", "  "); err != nil {
-				t.Fatal(err)
-			}
-			pretty.WriteByte('\n')
-			path := filepath.Join("testdata", name+".json")
-			if *update {
-				if err := os.WriteFile(path, pretty.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(pretty.Bytes(), want) {
-				t.Errorf("%s differs; run with -update and read the diff. Got:\n%s", path, pretty.Bytes())
-			}
+			golden(t, name, got)
 		})
+	}
+}
+
+// golden holds a document against testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, got, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	pretty.WriteByte('\n')
+	path := filepath.Join("testdata", name+".json")
+	if *update {
+		if err := os.WriteFile(path, pretty.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(pretty.Bytes(), want) {
+		t.Errorf("%s differs; run with -update and read the diff. Got:\n%s", path, pretty.Bytes())
 	}
 }
 
@@ -124,7 +130,7 @@ func TestSchemasAreStrict(t *testing.T) {
 	fb, f := smbFlow()
 	db, d := dnsTransaction()
 	for name, doc := range map[string][]byte{
-		"flow": AppendFlow(nil, fb, f, env), "dns": AppendDNS(nil, db, d, env), "finding": AppendFinding(nil, finding(), env),
+		"flow": AppendFlow(nil, fb, f, env), "dns": AppendDNS(nil, db, d, env), "finding": AppendFinding(nil, finding(), env), "incident": AppendIncident(nil, story(), env),
 	} {
 		s := compile(t, name)
 		broken := bytes.Replace(doc, []byte(`"neuromast":{`), []byte(`"neuromast":{"surprise":1,`), 1)
@@ -136,7 +142,6 @@ func TestSchemasAreStrict(t *testing.T) {
 			t.Errorf("%s: an unknown key under neuromast is accepted", name)
 		}
 	}
-	compile(t, "incident")
 }
 
 // TestFindingSays reads a finding back by a second decoder and holds the contract's paths against values worked out by hand.

@@ -1,0 +1,470 @@
+package incident
+
+import (
+	"slices"
+	"time"
+
+	"neuromast/detectors"
+	"neuromast/detectors/lru"
+	"neuromast/sensor/packet"
+)
+
+// Bounds and times of the package comment.
+const (
+	maxSignals  = 64 // of a host
+	maxReaches  = 16 // kept of a host: who reached it
+	maxUnder    = 8  // hosts with one destination that are joined where the evidence is strong,
+	fewUnder    = 3  // and where it is weak: what more use is a service
+	strong      = 6  // nats
+	maxHabits   = 32 // rules of a host whose days are counted
+	habitDays   = 3
+	habit       = 0.2 // of the weight of what a host did on so many earlier days
+	maxPlaces   = 8192
+	maxOpen     = 1024
+	quietFor    = packet.Time(14 * 24 * time.Hour)
+	coalesce    = packet.Time(time.Minute)
+	tellStep    = 1.0 // nats by which a score must rise for an update
+	skew        = packet.Time(2 * time.Second)
+	observedMin = 24 * 60 // minutes that a host's own rate is taken over, at least
+)
+
+// Stats counts what the correlation did.
+type Stats struct {
+	Signals  uint64
+	Hosts    int
+	Evicted  uint64 // hosts forgotten because of the bound
+	Dropped  uint64 // signals of a host beyond the bound: the lightest
+	Full     uint64 // hosts that an incident had no room for
+	Opened   uint64 // records by state
+	Updated  uint64
+	Closed   uint64
+	Open     int
+	Overflow uint64 // incidents closed because too many were open
+}
+
+// Correlator joins signals. One goroutine uses it.
+type Correlator struct {
+	cfg     Config
+	inside  func(packet.Addr) bool
+	publish func(*Incident)
+
+	nodes  *lru.Table[detectors.HostKey, *node]
+	owner  map[string]*node // of each signal that is kept
+	places *lru.Table[place, []*node]
+	open   []*kase // in the order of opening
+	born   uint64  // orders cases
+	now    packet.Time
+	first  packet.Time
+	stats  Stats
+}
+
+// node is a host.
+type node struct {
+	key     detectors.HostKey
+	signals []*detectors.Signal // it acts
+	reaches []reach             // of others on it, latest last
+	habits  []ruleDays
+	drawn   int // signals ever
+	of      *kase
+}
+
+// ruleDays counts the days (UTC) on which a host drew signals of a rule.
+type ruleDays struct {
+	rule string
+	day  int64 // the last
+	days int   // before it
+}
+
+// earlierDays notes the day of a signal and returns on how many days before the host drew one of its rule. The rule drawn
+// least recently makes room.
+func (n *node) earlierDays(s *detectors.Signal) int {
+	day := int64(s.Start) / int64(24*time.Hour)
+	old := 0
+	for i := range n.habits {
+		if h := &n.habits[i]; h.rule == s.Rule {
+			if day > h.day {
+				h.day, h.days = day, h.days+1
+			}
+			return h.days
+		}
+		if n.habits[i].day < n.habits[old].day {
+			old = i
+		}
+	}
+	if len(n.habits) < maxHabits {
+		n.habits = append(n.habits, ruleDays{rule: s.Rule, day: day})
+	} else {
+		n.habits[old] = ruleDays{rule: s.Rule, day: day}
+	}
+	return 0
+}
+
+// reach is somebody's act that lets them act through the host.
+type reach struct {
+	by     *node
+	signal string
+	at     packet.Time
+	drawn  int // signals that the host had drawn by itself before
+}
+
+// place is a destination that hosts of one intrusion share.
+type place struct {
+	domain string
+	addr   packet.Addr
+}
+
+// kase is what hosts joined so far did (case is a word of Go's).
+type kase struct {
+	id       string // of its first signal
+	number   uint64
+	hosts    []*node
+	moves    []Move
+	last     packet.Time // end of the latest signal
+	full     int
+	told     *Incident // the last record; nil: never an incident
+	isOpen   bool
+	toldAt   packet.Time
+	revision int
+	changed  bool
+}
+
+// New returns a correlator. Inside says whether an address is ours; publish takes each record over, in order.
+func New(cfg Config, inside func(packet.Addr) bool, publish func(*Incident)) *Correlator {
+	c := &Correlator{cfg: cfg, inside: inside, publish: publish, owner: map[string]*node{}}
+	c.nodes = lru.New(cfg.MaxHosts, func(_ detectors.HostKey, n **node) { c.forget(*n) })
+	c.places = lru.New[place, []*node](maxPlaces, nil)
+	return c
+}
+
+// Stats returns what was done so far.
+func (c *Correlator) Stats() Stats {
+	s := c.stats
+	s.Hosts, s.Evicted, s.Open = c.nodes.Len(), c.nodes.Evicted(), len(c.open)
+	return s
+}
+
+// forget lets go of a host that the bound pushed out; an open incident keeps what it knows of it.
+func (c *Correlator) forget(n *node) {
+	for _, s := range n.signals {
+		delete(c.owner, s.ID)
+	}
+	if k := n.of; k != nil && !k.isOpen {
+		k.hosts = slices.DeleteFunc(k.hosts, func(o *node) bool { return o == n })
+		n.of = nil
+	}
+}
+
+// node returns the host of a key.
+func (c *Correlator) node(k detectors.HostKey) *node {
+	p, isNew := c.nodes.Use(k)
+	if isNew {
+		*p = &node{key: k}
+	}
+	return *p
+}
+
+// Take takes a signal over. Signals come in the order of packet time.
+func (c *Correlator) Take(s *detectors.Signal) {
+	if c.first == 0 {
+		c.first = s.At
+	}
+	c.stats.Signals++
+	c.Advance(s.At)
+	if s.LLR <= 0 && !s.Reaches {
+		return
+	}
+	n := c.node(s.Actor)
+	usual := n.earlierDays(s) >= habitDays
+	if usual {
+		less := *s
+		less.LLR *= habit
+		s = &less
+	}
+	isNew := c.keep(n, s)
+	k := n.of
+	if k == nil {
+		c.born++
+		k = &kase{id: s.ID, number: c.born, hosts: []*node{n}}
+		n.of = k
+	}
+	k.last, k.changed = max(k.last, s.End), true
+	for _, cause := range s.Causes {
+		if by := c.owner[cause.ID]; by != nil && by != n && cause.P > joinFrom {
+			c.join(by, n, Move{From: by.key, To: n.key, At: s.Start, P: cause.P, Signal: cause.ID})
+		}
+	}
+	if isNew && !usual {
+		c.comesFrom(n, s)
+		c.shares(n, s)
+	}
+	if s.Reaches && s.Peer.Addr != (packet.Addr{}) && s.Peer != s.Actor {
+		c.reached(n, s)
+	}
+	c.tell(n.of)
+}
+
+// keep puts a signal in its place; it says whether it is a new one.
+func (c *Correlator) keep(n *node, s *detectors.Signal) (isNew bool) {
+	if i := slices.IndexFunc(n.signals, func(o *detectors.Signal) bool { return o.ID == s.ID }); i >= 0 {
+		n.signals[i] = s
+		return false
+	}
+	n.drawn++
+	if len(n.signals) >= maxSignals {
+		c.stats.Dropped++
+		light := 0
+		for i, o := range n.signals {
+			if o.LLR < n.signals[light].LLR {
+				light = i
+			}
+		}
+		delete(c.owner, n.signals[light].ID)
+		n.signals = slices.Delete(n.signals, light, light+1)
+	}
+	n.signals = append(n.signals, s)
+	c.owner[s.ID] = n
+	return true
+}
+
+// comesFrom joins the host to the one that most likely acts through it.
+func (c *Correlator) comesFrom(n *node, s *detectors.Signal) {
+	var best reach
+	p := joinFrom
+	for _, r := range n.reaches {
+		if q := c.cause(r, s); q > p && r.by != n {
+			best, p = r, q
+		}
+	}
+	if best.by != nil {
+		c.join(best.by, n, Move{From: best.by.key, To: n.key, At: best.at, P: p, Signal: best.signal})
+	}
+}
+
+// cause is the probability that the host's signal comes from a reach of it.
+func (c *Correlator) cause(r reach, s *detectors.Signal) float64 {
+	if s.Start+skew < r.at {
+		return 0
+	}
+	watched := max(r.at.Sub(c.first).Minutes(), observedMin)
+	return cause(max(s.Start.Sub(r.at), 0), float64(r.drawn)/watched)
+}
+
+// reached notes that n may act through the peer, and joins the peer's acts since then.
+func (c *Correlator) reached(n *node, s *detectors.Signal) {
+	p := c.node(s.Peer)
+	i := slices.IndexFunc(p.reaches, func(r reach) bool { return r.signal == s.ID })
+	if i < 0 {
+		before := 0
+		for _, o := range p.signals {
+			if o.Start < s.Start {
+				before++
+			}
+		}
+		if len(p.reaches) >= maxReaches {
+			p.reaches = slices.Delete(p.reaches, 0, 1)
+		}
+		p.reaches = append(p.reaches, reach{by: n, signal: s.ID, at: s.Start, drawn: before + p.drawn - len(p.signals)})
+		i = len(p.reaches) - 1
+	}
+	for _, o := range slices.Clone(p.signals) {
+		if o.Start < s.Start-skew {
+			continue
+		}
+		if q := c.cause(p.reaches[i], o); q > joinFrom {
+			c.join(n, p, Move{From: n.key, To: p.key, At: s.Start, P: q, Signal: s.ID})
+		}
+	}
+}
+
+// shares joins hosts that talk to the same place outside.
+func (c *Correlator) shares(n *node, s *detectors.Signal) {
+	if s.Stage != detectors.StageC2 && s.Stage != detectors.StageExfiltration {
+		return
+	}
+	at := place{domain: s.Domain}
+	if s.Domain == "" {
+		if s.Peer.Addr == (packet.Addr{}) || c.inside(s.Peer.Addr) {
+			return
+		}
+		at.addr = s.Peer.Addr
+	}
+	list, _ := c.places.Use(at)
+	if slices.Contains(*list, n) {
+		return
+	}
+	if len(*list) < maxUnder {
+		*list = append(*list, n)
+	}
+	if under := len(*list); under > 1 && (under <= fewUnder || under < maxUnder && s.LLR >= strong) {
+		c.join((*list)[0], n, Move{})
+	}
+}
+
+// join makes one case of two; a move is noted where one host reached the other.
+func (c *Correlator) join(a, b *node, m Move) {
+	if a.of == nil || b.of == nil { // forgotten since
+		return
+	}
+	keep, gone := a.of, b.of
+	if keep != gone {
+		if len(keep.hosts)+len(gone.hosts) > MaxHosts {
+			keep.full++
+			c.stats.Full++
+			return
+		}
+		if keep.isOpen != gone.isOpen && gone.isOpen || keep.isOpen == gone.isOpen && gone.number < keep.number {
+			keep, gone = gone, keep // an incident stays before a case that is none, else the older one
+		}
+		for _, n := range gone.hosts {
+			n.of = keep
+		}
+		keep.hosts = append(keep.hosts, gone.hosts...)
+		keep.moves = append(keep.moves, gone.moves...)
+		keep.last, keep.changed = max(keep.last, gone.last), true
+		if gone.isOpen {
+			c.supersede(gone, keep)
+		}
+	}
+	if m.P == 0 {
+		return
+	}
+	for i := range keep.moves {
+		if o := &keep.moves[i]; o.From == m.From && o.To == m.To {
+			if m.P > o.P {
+				o.P = m.P
+			}
+			return
+		}
+	}
+	if len(keep.moves) < 2*MaxHosts {
+		keep.moves = append(keep.moves, m)
+	}
+}
+
+// signals lists all signals of a case.
+func (k *kase) signals() []*detectors.Signal {
+	var all []*detectors.Signal
+	for _, n := range k.hosts {
+		all = append(all, n.signals...)
+	}
+	return all
+}
+
+// tell makes the record that is due after a case changed. A closed incident opens again under its id.
+func (c *Correlator) tell(k *kase) {
+	i := &Incident{}
+	k.score(i)
+	if !k.isOpen {
+		if k.changed = false; i.Score < c.cfg.OpenNats && !i.Single {
+			return
+		}
+		if len(c.open) >= maxOpen {
+			c.stats.Overflow++
+			c.close(c.quietest())
+		}
+		k.isOpen = true
+		c.open = append(c.open, k)
+		k.story(i, c.inside)
+		c.say(k, i, detectors.StateOpen)
+		return
+	}
+	if i.Severity() > k.told.Severity() || c.now-k.toldAt >= coalesce {
+		c.update(k)
+	}
+}
+
+// update says what is new.
+func (c *Correlator) update(k *kase) {
+	k.changed = false
+	i := &Incident{}
+	k.score(i)
+	if k.story(i, c.inside); k.news(i) {
+		c.say(k, i, detectors.StateUpdate)
+	}
+}
+
+// news says whether a record would tell more than the last one.
+func (k *kase) news(i *Incident) bool {
+	t := k.told
+	return i.Score >= t.Score+tellStep || i.Severity() > t.Severity() || len(i.Stages) > len(t.Stages) || len(i.Hosts) > len(t.Hosts) ||
+		len(i.Moves) > len(t.Moves) || len(i.Domains) > len(t.Domains)
+}
+
+// Advance moves packet time: it makes the updates that waited, and closes what was quiet for long.
+func (c *Correlator) Advance(now packet.Time) {
+	if now <= c.now {
+		return
+	}
+	c.now = now
+	for n := 0; n < len(c.open); n++ {
+		k := c.open[n]
+		if now-k.last >= quietFor {
+			c.close(k)
+			n--
+			continue
+		}
+		if k.changed && now-k.toldAt >= coalesce {
+			c.update(k)
+		}
+	}
+}
+
+// Finish closes what is open.
+func (c *Correlator) Finish() {
+	for len(c.open) > 0 {
+		c.close(c.open[0])
+	}
+}
+
+// quietest is the open incident whose last signal is the oldest.
+func (c *Correlator) quietest() *kase {
+	best := c.open[0]
+	for _, k := range c.open {
+		if k.last < best.last {
+			best = k
+		}
+	}
+	return best
+}
+
+// close says an incident's last record.
+func (c *Correlator) close(k *kase) {
+	i := &Incident{}
+	k.score(i)
+	k.story(i, c.inside)
+	c.leave(k)
+	c.say(k, i, detectors.StateClose)
+}
+
+// supersede closes an incident that became part of another.
+func (c *Correlator) supersede(gone, keep *kase) {
+	i := *gone.told
+	i.SupersededBy = keep.id
+	c.leave(gone)
+	c.say(gone, &i, detectors.StateClose)
+	gone.hosts, gone.moves = nil, nil
+}
+
+// leave takes a case from those that are open.
+func (c *Correlator) leave(k *kase) {
+	k.isOpen = false
+	c.open = slices.DeleteFunc(c.open, func(o *kase) bool { return o == k })
+}
+
+// say publishes a record.
+func (c *Correlator) say(k *kase, i *Incident, s detectors.State) {
+	k.revision++
+	i.Revision, i.State, i.At = k.revision, s, c.now
+	switch s {
+	case detectors.StateOpen:
+		c.stats.Opened++
+	case detectors.StateUpdate:
+		c.stats.Updated++
+	case detectors.StateClose:
+		c.stats.Closed++
+	}
+	k.told, k.toldAt, k.changed = i, c.now, false
+	if c.publish != nil {
+		c.publish(i)
+	}
+}
