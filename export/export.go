@@ -14,10 +14,11 @@ const (
 	Health
 	Flows
 	DNS
+	Signals
 	NumTopics
 )
 
-var topicNames = [NumTopics]string{"findings", "incidents", "health", "flows", "dns"}
+var topicNames = [NumTopics]string{"findings", "incidents", "health", "flows", "dns", "signals"}
 
 func (t Topic) String() string { return topicNames[t] }
 

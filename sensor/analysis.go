@@ -6,6 +6,7 @@ import (
 
 	"neuromast/detectors"
 	"neuromast/detectors/engine"
+	"neuromast/detectors/incident"
 	"neuromast/flows"
 	"neuromast/flows/enrich"
 )
@@ -14,6 +15,7 @@ import (
 // address has), then the detectors. It is called by one goroutine, in the merged order.
 type analysis struct {
 	engine    *engine.Engine
+	incidents *incident.Correlator // nil where switched off
 	endpoints *enrich.Endpoints
 	names     *enrich.Names
 	fit       *enrich.Fit
@@ -69,13 +71,21 @@ func (a *analysis) Feed(m *flows.Merged) {
 		}
 	}
 	a.engine.Feed(m)
+	if a.incidents != nil {
+		a.incidents.Advance(m.Watermark)
+	}
 	a.mu.Lock()
 	a.shown = a.engine.Stats()
 	a.mu.Unlock()
 }
 
-// Finish ends the detectors.
-func (a *analysis) Finish() { a.engine.Finish() }
+// Finish ends the detectors, and then the correlation of what they said.
+func (a *analysis) Finish() {
+	a.engine.Finish()
+	if a.incidents != nil {
+		a.incidents.Finish()
+	}
+}
 
 // latest keeps the last revision of every finding, in the order in which they were first said.
 type latest struct {

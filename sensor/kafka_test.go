@@ -29,15 +29,33 @@ func TestRealKafkaReplay(t *testing.T) {
 		t.Skip("no real Kafka: NEUROMAST_KAFKA is not set; `make test-kafka` starts one and runs this")
 	}
 	prefix := makeTopics(t, address, "replay")
-	dir := results(t, "--set", "export.kafka.brokers="+address, "--set", "export.kafka.topic_prefix="+prefix,
+	dir := results(t, "--set", "export.kafka.brokers="+address, "--set", "export.kafka.topic_prefix="+prefix, "--set", "export.kafka.signals=true",
 		"--set", "export.spool.dir="+filepath.Join(t.TempDir(), "spool"), craftCapture(t, "intrusion"))
-	want, err := os.ReadFile(filepath.Join(dir, "findings.jsonl"))
-	if err != nil {
-		t.Fatal(err)
+	var want []byte
+	for _, topic := range []string{"incidents", "findings"} {
+		var err error
+		if want, err = os.ReadFile(filepath.Join(dir, topic+".jsonl")); err != nil {
+			t.Fatal(err)
+		}
+		got := readTopic(t, address, prefix+"."+topic)
+		if len(want) == 0 || string(got) != string(want) { // one actor, one incident: one key, one partition, so one order
+			t.Errorf("%s: Kafka holds %d lines, the file %d", topic, strings.Count(string(got), "\n"), strings.Count(string(want), "\n"))
+		}
 	}
-	got := readTopic(t, address, prefix+".findings")
-	if len(want) == 0 || string(got) != string(want) { // one actor: one key, one partition, so one order
-		t.Errorf("Kafka holds %d lines, the file %d", strings.Count(string(got), "\n"), strings.Count(string(want), "\n"))
+	signal := recordSchema(t, "signal")
+	signals := 0
+	for line := range strings.Lines(string(readTopic(t, address, prefix+".signals"))) {
+		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(line))
+		if err == nil {
+			err = signal.Validate(doc)
+		}
+		if err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		signals++
+	}
+	if signals < 11 {
+		t.Errorf("%d signals", signals)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "summary.json"))
 	if err != nil {
@@ -53,7 +71,7 @@ func makeTopics(t *testing.T, address, name string) (prefix string) {
 	t.Helper()
 	prefix = fmt.Sprintf("test-%d-%s", time.Now().UnixNano(), name)
 	var specs []kafka.TopicConfig
-	for _, n := range []string{"findings", "incidents", "health"} {
+	for _, n := range []string{"findings", "incidents", "health", "signals"} {
 		specs = append(specs, kafka.TopicConfig{Topic: prefix + "." + n, NumPartitions: 3, ReplicationFactor: 1})
 	}
 	conn, err := net.Dial("tcp", address)

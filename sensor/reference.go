@@ -19,9 +19,10 @@ func detectorsCommand() *cobra.Command {
 		Use:   "detectors [RULE …]",
 		Short: "Print what each detector sees, its statistic, its defaults and what it is blind to",
 		Example: `  neuromast detectors             all of them
-  neuromast detectors scan.trw    one`,
+  neuromast detectors scan.trw    one
+  neuromast detectors incidents   how incidents are made of what the rules say`,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return catalog.RuleIDs(), cobra.ShellCompDirectiveNoFileComp
+			return append(catalog.RuleIDs(), catalog.Incidents), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, rules []string) error {
 			if len(rules) == 0 {
@@ -55,7 +56,7 @@ underscores (NEUROMAST_EXPORT_KAFKA_BROKERS).`,
 func schemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema [NAME]",
-		Short: "Print the JSON Schema of a record: finding, incident, flow, folded, dns or health",
+		Short: "Print the JSON Schema of a record: finding, incident, signal, flow, folded, dns or health",
 		Args:  args(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return schemaNames(), cobra.ShellCompDirectiveNoFileComp

@@ -76,7 +76,7 @@ func needRestart(now, next *config.Config) (keys []string) {
 		now, next any
 	}{
 		{"capture", now.Capture, next.Capture}, {"packets", now.Packets, next.Packets}, {"flows", now.Flows, flows},
-		{"memory", now.Memory, next.Memory}, {"sensor", now.Sensor, next.Sensor}, {"telemetry", now.Telemetry, next.Telemetry},
+		{"incidents", now.Incidents, next.Incidents}, {"memory", now.Memory, next.Memory}, {"sensor", now.Sensor, next.Sensor}, {"telemetry", now.Telemetry, next.Telemetry},
 		{"privileges", now.Privileges, next.Privileges}, {"export.spool", now.Export.Spool, next.Export.Spool},
 	} {
 		if !reflect.DeepEqual(s.now, s.next) {
@@ -89,7 +89,7 @@ func needRestart(now, next *config.Config) (keys []string) {
 // exportOf is what of export may change: kafka's values that are compared.
 func exportOf(c *config.Config) any {
 	k := c.Export.Kafka
-	return []any{k.Brokers, k.TopicPrefix, k.TLS, k.SASL, k.BatchBytes, k.Timeout, k.RetryEvery}
+	return []any{k.Brokers, k.TopicPrefix, k.Signals, k.TLS, k.SASL, k.BatchBytes, k.Timeout, k.RetryEvery}
 }
 
 // reconnect ends the way to Kafka and opens the new one. What the old one has not delivered lies in the spool, from which

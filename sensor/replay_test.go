@@ -207,10 +207,41 @@ func TestGoldenFindings(t *testing.T) {
 	}
 }
 
+// TestOneIncident: the intrusion is one incident that closes, with its stages in order and every finding in its timeline;
+// an ordinary day is none.
+func TestOneIncident(t *testing.T) {
+	dir := results(t, craftCapture(t, "intrusion"))
+	records := lines(t, filepath.Join(dir, "incidents.jsonl"))
+	last := records[len(records)-1]
+	for i, r := range records {
+		if get(r, "event.id") != get(last, "event.id") || get(r, "neuromast.revision") != float64(i+1) {
+			t.Errorf("record %d: id %v, revision %v", i, get(r, "event.id"), get(r, "neuromast.revision"))
+		}
+	}
+	if get(last, "neuromast.state") != "close" || get(last, "event.risk_score").(float64) < 99 || get(last, "source.ip") != "10.20.1.66" {
+		t.Errorf("the last record: %v", last)
+	}
+	told := map[string]bool{}
+	for _, e := range get(last, "neuromast.timeline").([]any) {
+		told[e.(map[string]any)["finding"].(string)] = true
+	}
+	for _, f := range lines(t, filepath.Join(dir, "findings.jsonl")) {
+		if id := get(f, "event.id").(string); !told[id] {
+			t.Errorf("%v is not in the timeline", get(f, "message"))
+		}
+	}
+	if n := readJSON(t, filepath.Join(dir, "summary.json"))["incidents"]; n != 1.0 {
+		t.Errorf("the summary says %v incidents", n)
+	}
+	if quiet := lines(t, filepath.Join(results(t, craftCapture(t, "office")), "incidents.jsonl")); len(quiet) != 0 {
+		t.Errorf("an ordinary day: %v", quiet)
+	}
+}
+
 // TestEveryRecordFitsItsSchema validates all that replay writes.
 func TestEveryRecordFitsItsSchema(t *testing.T) {
 	compiled := map[string]*jsonschema.Schema{}
-	for _, name := range []string{"finding", "flow", "dns", "folded"} {
+	for _, name := range []string{"finding", "incident", "flow", "dns", "folded"} {
 		text, err := fs.ReadFile(schema.Schemas(), name+".schema.json")
 		if err != nil {
 			t.Fatal(err)
@@ -229,7 +260,7 @@ func TestEveryRecordFitsItsSchema(t *testing.T) {
 	}
 	for _, name := range pcaps.Names() {
 		dir := results(t, craftCapture(t, name))
-		for file, kind := range map[string]string{"findings.jsonl": "finding", "flows.jsonl": "flow", "dns.jsonl": "dns"} {
+		for file, kind := range map[string]string{"findings.jsonl": "finding", "incidents.jsonl": "incident", "flows.jsonl": "flow", "dns.jsonl": "dns"} {
 			for i, doc := range lines(t, filepath.Join(dir, file)) {
 				if get(doc, "event.dataset") == schema.FoldedDataset {
 					kind = "folded"

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"neuromast/detectors"
 	"neuromast/detectors/catalog"
 	"neuromast/detectors/engine"
+	"neuromast/detectors/incident"
 	"neuromast/export"
 	"neuromast/export/jsonl"
 	"neuromast/export/report"
@@ -42,8 +44,11 @@ type session struct {
 	kafka    atomic.Pointer[publisher] // nil while no broker is configured
 
 	found   latest
-	counts  map[string]uint64 // records of findings by rule and state, "rule state"
-	said    map[string]int    // findings by rule, each counted once
+	stories []*incident.Incident // the last record of each; a live sensor keeps only their number
+	told    int                  // incidents opened that stand for themselves
+	signals bool                 // whether signals are published too
+	counts  map[string]uint64    // records of findings by rule and state, "rule state"
+	said    map[string]int       // findings by rule, each counted once
 	countMu sync.Mutex
 	failed  error // the first failure to write a finding
 	flows   uint64
@@ -99,14 +104,20 @@ func newSession(ctx context.Context, p plan, cfg config.Config) (*session, error
 		s.hosts.NameRecords()
 	}
 	s.analysis = &analysis{
-		dets:      dets,
-		changes:   make(chan func()),
-		engine:    engine.New(dets, engine.Config{Internal: s.site.Internal, Publish: s.publish, Hosts: s.hosts}),
+		dets:    dets,
+		changes: make(chan func()),
+		engine: engine.New(dets, engine.Config{
+			Internal: s.site.Internal, Publish: s.publish, Hosts: s.hosts, Signal: s.signal, Sensor: cfg.Sensor.ID,
+		}),
 		endpoints: enrich.NewEndpoints(),
 		names:     enrich.NewNames(),
 		fit:       &enrich.Fit{},
 		site:      s.site,
 	}
+	if cfg.Incidents.Enabled {
+		s.analysis.incidents = incident.New(cfg.Incidents, s.site.Internal, s.publishIncident)
+	}
+	s.signals = cfg.Export.Kafka.Signals
 	s.pipeline, err = pipeline.New(pipeline.Config{
 		Workers: p.workers, Seed: p.seed, Live: p.live, Decoder: cfg.Packets.Decoder, Fragments: cfg.Packets.Fragments,
 		Table: cfg.Flows.Table, Proto: cfg.Flows.Parser,
@@ -156,6 +167,54 @@ func (s *session) publish(f *detectors.Finding) {
 		k.put(export.Record{
 			Topic: export.Findings, Key: []byte(f.ActorHost.ID), Value: doc, EventID: f.ID(), Revision: f.Revision,
 			Schema: schema.FindingDataset, Version: schema.Version, Time: f.At.String(),
+		})
+	}
+}
+
+// signal takes a signal from the engine: to the correlation, and to Kafka where others correlate.
+func (s *session) signal(g *detectors.Signal) {
+	if k := s.kafka.Load(); k != nil && s.signals {
+		k.put(export.Record{
+			Topic: export.Signals, Key: g.Actor.Addr.AppendTo(nil), Value: schema.AppendSignal(nil, g, s.env), EventID: g.ID,
+			Schema: schema.SignalDataset, Version: schema.Version, Time: g.At.String(),
+		})
+	}
+	if s.analysis.incidents != nil {
+		s.analysis.incidents.Take(g)
+	}
+}
+
+// publishIncident takes a record of an incident from the correlation.
+func (s *session) publishIncident(i *incident.Incident) {
+	switch {
+	case i.SupersededBy != "":
+		s.told--
+	case i.Revision == 1:
+		s.told++
+	}
+	if !s.live {
+		if n := slices.IndexFunc(s.stories, func(o *incident.Incident) bool { return o.ID == i.ID }); n >= 0 {
+			s.stories[n] = i
+		} else {
+			s.stories = append(s.stories, i)
+		}
+	}
+	k := s.kafka.Load()
+	if s.files == nil && k == nil && s.lines == nil {
+		return
+	}
+	doc := schema.AppendIncident(nil, i, s.env)
+	if s.lines != nil {
+		_, err := s.lines.Write(append(doc, '\n'))
+		s.fail(err)
+	}
+	if s.files != nil {
+		s.fail(s.files.Line(export.Incidents, doc))
+	}
+	if k != nil {
+		k.put(export.Record{
+			Topic: export.Incidents, Key: []byte(i.ID), Value: doc, EventID: i.ID, Revision: i.Revision,
+			Schema: schema.IncidentDataset, Version: schema.Version, Time: i.At.String(),
 		})
 	}
 }
@@ -272,6 +331,11 @@ func (s *session) show(stdout io.Writer, sum report.Summary) error {
 	if s.out != "" || isTerminal {
 		return report.Findings(stdout, s.found.found, sum, width, isTerminal && os.Getenv("NO_COLOR") == "")
 	}
+	for _, i := range s.stories {
+		if _, err := stdout.Write(append(schema.AppendIncident(nil, i, s.env), '\n')); err != nil {
+			return err
+		}
+	}
 	for _, f := range s.found.found {
 		s.line = append(schema.AppendFinding(s.line[:0], f, s.env), '\n')
 		if _, err := stdout.Write(s.line); err != nil {
@@ -290,7 +354,7 @@ func (s *session) summary(t *pipeline.Totals, elapsed time.Duration) report.Summ
 		},
 		Bytes: t.Bytes, Flows: s.flows, OneSidedFlows: s.oneSide, DNS: s.dns, Rules: s.rules,
 		First: t.First, Last: t.Last, Findings: map[string]int{}, Elapsed: elapsed, Losses: map[string]uint64{},
-		Sensor: "Neuromast " + version, Label: s.label,
+		Sensor: "Neuromast " + version, Label: s.label, Incidents: s.told, Stories: s.stories,
 	}
 	for a, n := range t.Anomalies {
 		if n > 0 {

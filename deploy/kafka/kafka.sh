@@ -93,7 +93,7 @@ start() {
     sleep 0.5
   done
   if [ ! -f "$dir/topics" ]; then
-    for t in findings incidents health flows dns; do
+    for t in findings incidents health flows dns signals; do
       tool org.apache.kafka.tools.TopicCommand --bootstrap-server 127.0.0.1:9092 --create --if-not-exists --topic "neuromast.$t" --partitions 3 --replication-factor 1 2>/dev/null >&2
     done
     touch "$dir/topics"

@@ -10,15 +10,21 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"neuromast/detectors/incident"
 )
+
+// Incidents names the correlation in the reference, and its section of the configuration.
+const Incidents = "incidents"
 
 // textWidth is the width of the reference's lines.
 const textWidth = 100
 
 // Reference prints what the detector of a rule or section says of itself: its rules, its specification, which is its package comment, and
-// its configuration with defaults. An empty rule prints all.
+// its configuration with defaults. An empty rule prints all, and at last how incidents are made of what the rules say;
+// Incidents prints that alone.
 func Reference(w io.Writer, rule string) error {
-	if rule != "" {
+	if rule != "" && rule != Incidents {
 		if err := checkNames(rule); err != nil {
 			return err
 		}
@@ -53,6 +59,22 @@ func Reference(w io.Writer, rule string) error {
 		for f := range section.NumField() {
 			field := section.Type().Field(f)
 			fmt.Fprintf(&b, "    detectors.%s.%s = %v\n", keys[i], field.Tag.Get("yaml"), section.Field(f))
+		}
+	}
+	if rule == "" || rule == Incidents {
+		if b.Len() > 0 {
+			b.WriteString("\n\n")
+		}
+		fmt.Fprintf(&b, "%s  What belongs together, told as one story\n\n", Incidents)
+		text, err := readable(incident.Doc())
+		if err != nil {
+			return fmt.Errorf("reference of %s: %w", Incidents, err)
+		}
+		b.WriteString(text)
+		b.WriteString("\nConfiguration\n\n")
+		section := reflect.ValueOf(incident.Default())
+		for f := range section.NumField() {
+			fmt.Fprintf(&b, "    %s.%s = %v\n", Incidents, section.Type().Field(f).Tag.Get("yaml"), section.Field(f))
 		}
 	}
 	_, err := io.WriteString(w, b.String())

@@ -65,10 +65,10 @@ func Check(ctx context.Context, cfg Config) []Item {
 		add("idempotent producer", OK, "the cluster granted a producer id")
 	}
 	for _, t := range meta.Topics {
-		needed := slices.Contains([]string{cfg.topic(export.Findings), cfg.topic(export.Incidents), cfg.topic(export.Health)}, t.Name)
+		needed := slices.Contains(cfg.needed(), t.Name)
 		switch {
 		case t.Error != nil && !needed:
-			continue // flows and dns are published only where configured
+			continue // flows, dns and signals are published only where configured
 		case t.Error != nil:
 			add("topic "+t.Name, Fail, "%v", explain(t.Error, cfg, t.Name))
 		default:

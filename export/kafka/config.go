@@ -21,6 +21,7 @@ import (
 type Config struct {
 	Brokers     []string      `yaml:"brokers"`      // host:port of one or more brokers; empty: Kafka is off
 	TopicPrefix string        `yaml:"topic_prefix"` // topics are PREFIX.findings, PREFIX.incidents and so on
+	Signals     bool          `yaml:"signals"`      // publish signals to PREFIX.signals too, for a correlation of many sensors
 	TLS         TLS           `yaml:"tls"`          // encryption
 	SASL        SASL          `yaml:"sasl"`         // authentication
 	BatchBytes  int           `yaml:"batch_bytes"`  // largest batch; below the broker's message.max.bytes

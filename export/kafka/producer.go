@@ -118,8 +118,16 @@ func Open(ctx context.Context, cfg Config, sp spool.Config, sensor string, log *
 	return p, nil
 }
 
-// topics are what this producer may write.
 func (c Config) topic(t export.Topic) string { return c.TopicPrefix + "." + t.String() }
+
+// needed lists the topics that this configuration writes.
+func (c Config) needed() []string {
+	names := []string{c.topic(export.Findings), c.topic(export.Incidents), c.topic(export.Health)}
+	if c.Signals {
+		names = append(names, c.topic(export.Signals))
+	}
+	return names
+}
 
 // meet takes a producer id and the number of partitions of each topic.
 func (p *Producer) meet(ctx context.Context) error {
@@ -130,8 +138,7 @@ func (p *Producer) meet(ctx context.Context) error {
 		return err
 	}
 	p.first = s
-	names := []string{p.cfg.topic(export.Findings), p.cfg.topic(export.Incidents), p.cfg.topic(export.Health)}
-	meta, err := p.client.Metadata(ctx, &kafka.MetadataRequest{Topics: names})
+	meta, err := p.client.Metadata(ctx, &kafka.MetadataRequest{Topics: p.cfg.needed()})
 	if err != nil {
 		return explain(err, p.cfg, "")
 	}

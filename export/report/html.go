@@ -38,6 +38,9 @@ func HTML(w io.Writer, fs []*detectors.Finding, sum Summary) error {
 		Sensor: clean(sum.Sensor), Span: sum.span(), Scope: sum.scope(), Found: s.findings, Blind: sum.blind(), Truncated: sum.Truncated,
 		Rows: totals(&sum), Timeline: drawTimeline(s, &sum),
 	}
+	for _, i := range stories(sum.Stories) {
+		v.Stories = append(v.Stories, storyOf(i, &sum))
+	}
 	for _, in := range sum.Inputs {
 		length := "unknown"
 		if in.Size >= 0 {
@@ -85,6 +88,7 @@ type view struct {
 	Severities          []severityView
 	Rows                []pair
 	Timeline            *timeline
+	Stories             []storyView
 	Actors              []actorView
 }
 

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/net/html"
 
 	"neuromast/detectors"
+	"neuromast/detectors/incident"
 	"neuromast/flows"
 	"neuromast/sensor/packet"
 )
@@ -412,5 +413,35 @@ func TestWriteFiles(t *testing.T) {
 	}
 	if err := WriteFiles(filepath.Join(dir, "missing"), nil, Summary{}); err == nil || !strings.Contains(err.Error(), "summary.json") || !strings.Contains(err.Error(), "report.html") {
 		t.Errorf("a missing directory: got %v", err)
+	}
+}
+
+// TestIncidents: the story stands before the findings, on the screen and on the page; what became part of another does not.
+func TestIncidents(t *testing.T) {
+	var said []*incident.Incident
+	c := incident.New(incident.Default(), func(packet.Addr) bool { return true }, func(i *incident.Incident) { said = append(said, i) })
+	for _, f := range intrusion() {
+		s := f.Signal("s")
+		s.LLR = max(s.LLR, 5)
+		s.Message = "\x1b[31m<b>" + s.Message
+		c.Take(s)
+	}
+	c.Finish()
+	if len(said) == 0 {
+		t.Fatal("no incident")
+	}
+	sum := Summary{Stories: []*incident.Incident{said[len(said)-1], {ID: strings.Repeat("7", 32), Score: 99, SupersededBy: said[0].ID, Message: "gone"}}}
+	text := table100(t, intrusion(), sum, 100, false)
+	if !strings.Contains(text, "INCIDENT ") || strings.Contains(text, "gone") || strings.Contains(text, "\x1b[31m") || strings.Index(text, "INCIDENT") > strings.Index(text, "findings") {
+		t.Errorf("%s", text)
+	}
+	page := htmlOf(t, intrusion(), sum)
+	for _, want := range []string{"What happened, in order", "Proposed responses: a person decides", "contain", "&lt;b&gt;"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(page, "gone") || strings.Contains(page, "<b>10.") {
+		t.Error("the page shows what it must not")
 	}
 }

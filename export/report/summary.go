@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"neuromast/detectors"
+	"neuromast/detectors/incident"
 	"neuromast/export"
 	"neuromast/sensor/packet"
 )
@@ -25,6 +26,7 @@ type Summary struct {
 	First, Last   packet.Time
 	Findings      map[string]int // findings by rule id, each counted once whatever its revisions
 	Incidents     int
+	Stories       []*incident.Incident // the last record of each incident, superseded ones too
 	Elapsed       time.Duration
 	Truncated     bool              // an input ended early or was damaged
 	Losses        map[string]uint64 // by name of flows.LossKind, those that are not 0

@@ -47,7 +47,7 @@ func Findings(w io.Writer, fs []*detectors.Finding, sum Summary, width int, colo
 	}
 	t := &table{sum: &sum, width: min(max(width, minWidth), maxWidth), color: color}
 	s := tell(fs)
-	head := t.head()
+	head := append(t.head(), t.incidents()...)
 	foot := t.foot(s.findings > 0)
 	body := t.nothing
 	if s.findings > 0 {

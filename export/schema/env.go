@@ -21,6 +21,7 @@ const (
 	DNSDataset      = "neuromast.dns"
 	FindingDataset  = "neuromast.finding"
 	IncidentDataset = "neuromast.incident"
+	SignalDataset   = "neuromast.signal"
 )
 
 // Config says what records tell about the sensor and the site.

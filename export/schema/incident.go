@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
-	"strings"
 
 	"neuromast/detectors/incident"
 	"neuromast/sensor/packet"
@@ -169,16 +168,7 @@ func AppendIncident(b []byte, i *incident.Incident, env *Env) []byte {
 		Threat:   bytes.TrimPrefix(appendThreat(nil, i.Techniques), []byte(`,"threat":`)),
 		Observer: bytes.TrimPrefix(env.observer, []byte(`,"observer":`)),
 	}
-	var text strings.Builder
-	enc := json.NewEncoder(&text)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(&doc); err != nil {
-		panic(err) // strings and finite numbers only
-	}
-	b = append(b, `{"@timestamp":`...)
-	b = appendTime(b, i.At)
-	b = append(b, `,"ecs":{"version":"`+ECSVersion+`"},`...)
-	return append(b, strings.TrimSuffix(text.String()[1:], "\n")...)
+	return appendRest(b, i.At, &doc)
 }
 
 // hundredths rounds to two decimals; what is no number becomes 0.

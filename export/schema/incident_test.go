@@ -27,6 +27,14 @@ func story() *incident.Incident {
 	return said
 }
 
+func TestSignal(t *testing.T) {
+	g := finding().Signal("s1")
+	g.Causes = []detectors.Cause{{ID: fmt.Sprintf("%032x", 7), P: 0.5}}
+	doc := AppendSignal(nil, g, testEnv())
+	validate(t, compile(t, "signal"), doc)
+	golden(t, "signal", doc)
+}
+
 func TestIncident(t *testing.T) {
 	i := story()
 	if i == nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"neuromast/detectors/catalog"
+	"neuromast/detectors/incident"
 	"neuromast/export/kafka"
 	"neuromast/export/spool"
 	"neuromast/flows/enrich"
@@ -34,6 +35,7 @@ type Config struct {
 	Packets    Packets         `yaml:"packets"`    // how frames are read
 	Flows      Flows           `yaml:"flows"`      // the flow table and the parsers
 	Detectors  catalog.Config  `yaml:"detectors"`  // one section per rule, named by its id
+	Incidents  incident.Config `yaml:"incidents"`  // how signals are joined into incidents
 	Export     Export          `yaml:"export"`     // where records go besides files
 	Sensor     Sensor          `yaml:"sensor"`     // who speaks
 	Telemetry  Telemetry       `yaml:"telemetry"`  // metrics over HTTP
@@ -107,6 +109,7 @@ func Default() Config {
 		Packets:    Packets{Decoder: packet.Default(), Fragments: fragment.Default()},
 		Flows:      Flows{Whole: 100, Table: table.Default(), Parser: proto.Default(), Hosts: identity.Default()},
 		Detectors:  catalog.Default(),
+		Incidents:  incident.Default(),
 		Export:     Export{Kafka: kafka.Default(), Spool: spool.Default()},
 		Sensor:     Sensor{ID: "neuromast"},
 		Capture:    ring.Default(),
@@ -121,6 +124,7 @@ func (c *Config) Validate() error {
 		prefix("capture", c.Capture.Validate()),
 		c.Packets.validate(),
 		prefix("flows.table", c.Flows.Table.Validate()),
+		prefix("incidents", c.Incidents.Validate()),
 		prefix("flows.parser", c.Flows.Parser.Validate()),
 		prefix("flows.hosts", c.Flows.Hosts.Validate()),
 		prefix("", c.Detectors.Validate()),
