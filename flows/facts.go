@@ -289,6 +289,7 @@ type RDP struct {
 	Cookie     Text   // mstshash: the user, cut by the client
 	Requested  uint32 // protocols that the client can: 0 standard, 1 TLS, 2 CredSSP, 8 CredSSP with early authorisation
 	Selected   uint32 // by the server; valid where Outcome is Succeeded
+	Granted    uint8  // flags of the server's answer: 8 restricted administration is possible, 16 redirected authentication
 	Failure    uint32 // code of the refusal; valid where Outcome is Failed
 	Flags      uint8  // of the request: 1 restricted administration, 2 redirected authentication
 	Outcome    Outcome
@@ -304,23 +305,26 @@ type SSH struct {
 }
 
 // Session is the shape of a terminal or desktop session whose contents are sealed, or its shape so far: from sizes and
-// times of messages. It is written at each report of an open connection and at its end; numbers are cumulative.
+// times of messages (flows/proto/shape says what they are). It is written at each report of an open connection and at its
+// end; numbers are cumulative, and start where the log-in ended, if that was seen.
 type Session struct {
 	Meta
 	Conn
-	FirstRef, LastRef Ref
-	Last              packet.Time
-	App               App
-	Messages          [2]uint32 // runs of payload of one direction, by Dir, without what set the session up
-	Bytes             [2]uint64 // of them
-	Keys              [2]uint32 // messages as small as a keystroke that came alone, by Dir
-	Echoes            [2]uint32 // of Keys: those that the other side answered within 200 ms by as small a message
-	Bulk              [2]uint64 // bytes in runs of full segments: files
-	Median            [2]uint16 // median size of messages in bytes, by Dir; an estimate
-	Active            uint32    // spans of ten seconds with a message of the originator
-	Spans             uint32    // spans of ten seconds so far
-	LoggedIn          Outcome   // whether the log-in succeeded, where the shape tells
-	Final             bool
+	FirstRef    Ref // Ref is that of the last message
+	First, Last packet.Time
+	Messages    [2]uint32 // by Dir, as all of these
+	Small       [2]uint32 // of them: at most 128 bytes
+	Bytes       [2]uint64
+	Bulk        [2]uint64 // bytes in segments or records of 1,000 bytes and more: files, or screens
+	Typed       [2]uint32 // keys that somebody on this side typed, known by the other side's echoes
+	Pace        [2]uint32 // mean wait between echo and next key in ms; 0 where nothing was typed
+	Spread      [2]uint32 // variance of the waits in ms²
+	Struck      uint32    // keys of the originator that a program struck: press and release at once, one after the other
+	Active      uint32    // spans of ten seconds with at least twenty messages of the originator
+	Spans       uint32    // spans of ten seconds so far
+	App         App
+	LoggedIn    Outcome // whether the log-in succeeded, where the shape tells
+	Final       bool
 }
 
 // LDAPOp is what an LDAP fact says.

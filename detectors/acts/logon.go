@@ -130,7 +130,7 @@ func (s *Scene) SSHCommand(at packet.Time, from, to packet.Addr, upload uint64) 
 	l.auth(flows.Succeeded)
 	l.Wait(2 * time.Second)
 	l.shape(flows.AppSSH, flows.Session{
-		Messages: [2]uint32{14, 14}, Bytes: [2]uint64{3000 + upload, 6000}, Bulk: [2]uint64{upload, 0}, Median: [2]uint16{100, 120}, Active: 1, Spans: 1,
+		Messages: [2]uint32{14, 14}, Bytes: [2]uint64{3000 + upload, 6000}, Bulk: [2]uint64{upload, 0}, Small: [2]uint32{12, 10}, Spans: 1,
 		LoggedIn: flows.Succeeded, Final: true,
 	})
 	return l.Carry(3000+upload, 6000).Close()
@@ -162,7 +162,7 @@ func (l *Link) shape(app flows.App, x flows.Session) {
 	last := l.At
 	l.fact(0, 0, func(o *flows.Out, m flows.Meta, c flows.Conn) {
 		x := x
-		x.Meta, x.Conn, x.App, x.Last, x.LastRef, x.FirstRef = m, c, app, last, m.Ref, m.Ref
+		x.Meta, x.Conn, x.App, x.First, x.Last, x.FirstRef = m, c, app, c.Start, last, m.Ref
 		o.Session(&x)
 	})
 }
@@ -175,11 +175,13 @@ func (l *Link) typed(app flows.App, minutes int, desktop bool) {
 		keys := uint32(done * 40)
 		x := flows.Session{
 			Messages: [2]uint32{keys + uint32(done*6), keys + uint32(done*12)}, Bytes: [2]uint64{uint64(keys) * 60, uint64(done) * 9000},
-			Keys: [2]uint32{keys, keys}, Echoes: [2]uint32{keys * 9 / 10, 0}, Median: [2]uint16{48, 80}, Active: uint32(done * 4), Spans: uint32(done * 6),
+			Small: [2]uint32{keys, keys}, Typed: [2]uint32{keys * 9 / 10, 0}, Pace: [2]uint32{220, 0}, Spread: [2]uint32{36000, 0},
+			Active: uint32(done * 2), Spans: uint32(done * 6),
 			LoggedIn: flows.Succeeded, Final: done == minutes,
 		}
 		if desktop {
-			x.Keys, x.Echoes, x.Median = [2]uint32{}, [2]uint32{}, [2]uint16{70, 900}
+			x.Typed, x.Pace, x.Spread, x.Active = [2]uint32{}, [2]uint32{}, [2]uint32{}, uint32(done*4)
+			x.Small, x.Bulk = [2]uint32{uint32(done * 80), uint32(done * 60)}, [2]uint64{0, uint64(done) * 300000}
 			x.Messages, x.Bytes = [2]uint32{uint32(done * 90), uint32(done * 120)}, [2]uint64{uint64(done) * 8000, uint64(done) * 400000}
 		}
 		l.shape(app, x)
@@ -212,7 +214,7 @@ func (s *Scene) RDP(at packet.Time, from, to packet.Addr, who Account, minutes i
 func (s *Scene) RDPScript(at packet.Time, from, to packet.Addr, who Account) packet.Time {
 	l := s.rdp(at, from, to, who).Wait(12 * time.Second)
 	l.shape(flows.AppRDP, flows.Session{
-		Messages: [2]uint32{160, 105}, Bytes: [2]uint64{9200, 5800}, Median: [2]uint16{39, 50}, Active: 1, Spans: 1, LoggedIn: flows.Succeeded, Final: true,
+		Messages: [2]uint32{80, 25}, Small: [2]uint32{76, 19}, Bytes: [2]uint64{7000, 4000}, Struck: 44, Active: 1, Spans: 2, LoggedIn: flows.Succeeded, Final: true,
 	})
 	l.ops += 160
 	return l.Carry(9200, 5800).Close()

@@ -6,7 +6,9 @@ auth.spray (few passwords on many accounts, T1110.003) and auth.guess (many pass
 
 Answers to log-ins, whatever carries them: Kerberos' first exchange (RFC 4120, 7.5.9: 6 no such principal, 18 locked, 24 wrong
 key; success only where the request proved the key), NTLM over SMB and DCE/RPC (MS-ERREF: C0000064 no such user, C000006A and
-C000006D wrong, C0000234 locked, C0000072 disabled), FTP, and SSH by the sizes of its sealed answers, which tell no names.
+C000006D wrong, C0000234 locked, C0000072 disabled), FTP, RDP with network level authentication by the order and sizes of its
+sealed messages (the cookie names the user, cut at nine letters by some clients), and SSH by the sizes of its sealed answers,
+which tell no names.
 
 # Statistic
 
@@ -33,7 +35,7 @@ bytes and 16 services of 1.2 KB, 45 KB at most. A name beyond displaces the one 
 
 # Blind to
 
-Guessing through a gateway that speaks for many; log-ins within TLS (web forms, RDP with network level authentication, LDAPS);
+Guessing through a gateway that speaks for many; log-ins within TLS (web forms, LDAPS); RDP with TLS 1.3;
 one try a day and account; names behind FAST (RFC 6113). Failures of SSH clients that skip the method "none" count one less a connection.
 
 # Look-alikes

@@ -26,6 +26,7 @@ var (
 	spraying  = detectors.Technique{ID: "T1110.003", Name: "Password Spraying", Tactic: "TA0006"}
 	guessing  = detectors.Technique{ID: "T1110.001", Name: "Password Guessing", Tactic: "TA0006"}
 	overSSH   = detectors.Technique{ID: "T1021.004", Name: "SSH", Tactic: "TA0008"}
+	overRDP   = detectors.Technique{ID: "T1021.001", Name: "Remote Desktop Protocol", Tactic: "TA0008"}
 	validUser = detectors.Technique{ID: "T1078", Name: "Valid Accounts", Tactic: "TA0001"}
 )
 
@@ -40,7 +41,7 @@ var rules = [numRules]detectors.Rule{
 	},
 	guess: {
 		ID: "auth.guess", Name: "Many passwords tried on one server", Stage: detectors.StageCredential,
-		Techniques: []detectors.Technique{guessing, overSSH, validUser},
+		Techniques: []detectors.Technique{guessing, overSSH, overRDP, validUser},
 	},
 }
 
@@ -159,6 +160,9 @@ func guessFinding(key detectors.HostKey, s *service, llr float64, quick, day int
 	}
 	if s.over == flows.AppSSH {
 		f.Techniques = append(f.Techniques, overSSH)
+	}
+	if s.over == flows.AppRDP {
+		f.Techniques = append(f.Techniques, overRDP)
 	}
 	n, within := quick, "10 minutes"
 	if day > quick {

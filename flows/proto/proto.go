@@ -14,6 +14,7 @@ import (
 	"neuromast/flows/proto/ftp"
 	"neuromast/flows/proto/http"
 	"neuromast/flows/proto/kerberos"
+	"neuromast/flows/proto/rdp"
 	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/ssh"
 	"neuromast/flows/proto/tls"
@@ -57,6 +58,7 @@ type Stats struct {
 	FTP        ftp.Stats
 	SSH        ssh.Stats
 	HTTP       http.Stats
+	RDP        rdp.Stats
 }
 
 // Malformed returns, by application, what contradicted itself: messages, and connections where one is enough to give up.
@@ -64,6 +66,7 @@ func (s *Stats) Malformed() map[flows.App]uint64 {
 	return map[flows.App]uint64{
 		flows.AppDNS: s.DNS.Malformed, flows.AppTLS: s.TLS.Malformed, flows.AppDCERPC: s.RPC.Malformed + s.SMB.RPC.Malformed, flows.AppSMB: s.SMB.Malformed,
 		flows.AppKerberos: s.Kerberos.Malformed, flows.AppSSH: s.SSH.Malformed, flows.AppHTTP: s.HTTP.TooLong, flows.AppFTP: s.FTP.LongLines,
+		flows.AppRDP: s.RDP.Malformed,
 	}
 }
 
@@ -83,4 +86,5 @@ func (s *Stats) Add(o Stats) {
 	s.FTP.Add(o.FTP)
 	s.SSH.Add(o.SSH)
 	s.HTTP.Add(o.HTTP)
+	s.RDP.Add(o.RDP)
 }

@@ -7,6 +7,7 @@ import (
 	"neuromast/flows/proto/ftp"
 	"neuromast/flows/proto/http"
 	"neuromast/flows/proto/kerberos"
+	"neuromast/flows/proto/rdp"
 	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/ssh"
 	"neuromast/flows/proto/tls"
@@ -45,7 +46,7 @@ func New(cfg Config) *Set {
 // parsed says that the application has a parser over TCP.
 func parsed(app flows.App) bool {
 	switch app {
-	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC, flows.AppSMB, flows.AppKerberos, flows.AppFTP, flows.AppSSH, flows.AppHTTP:
+	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC, flows.AppSMB, flows.AppKerberos, flows.AppFTP, flows.AppSSH, flows.AppHTTP, flows.AppRDP:
 		return true
 	}
 	return false
@@ -64,6 +65,8 @@ func (s *Set) parser(app flows.App) stream.Parser {
 		return http.New(&s.stats.HTTP)
 	case flows.AppSSH:
 		return ssh.New(&s.stats.SSH)
+	case flows.AppRDP:
+		return rdp.New(&s.stats.RDP)
 	case flows.AppKerberos:
 		return kerberos.New(&s.stats.Kerberos)
 	case flows.AppDCERPC:

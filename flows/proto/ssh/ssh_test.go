@@ -90,6 +90,46 @@ func TestGap(t *testing.T) {
 	}
 }
 
+// lists is a KEXINIT with ten lists (RFC 4253, 7.1).
+func lists(names ...string) []byte {
+	body := append([]byte{msgKexInit}, make([]byte, 16)...)
+	for _, n := range names {
+		body = append(binary.BigEndian.AppendUint32(body, uint32(len(n))), n...)
+	}
+	body = append(body, 0, 0, 0, 0, 0)
+	return append(append(binary.BigEndian.AppendUint32(nil, uint32(1+len(body)+4)), 4), append(body, 0, 0, 0, 0)...)
+}
+
+// TestOpening holds versions and fingerprints: md5sum says e363eef9… of "kex1,kex2;a,b;m1;none" and 6e480b06… of
+// "kex1;c;m2;zlib".
+func TestOpening(t *testing.T) {
+	client := append([]byte("SSH-2.0-libssh2_1.11.0\r\n"), lists("kex1,kex2", "rsa", "a,b", "c", "m1", "m2", "none", "zlib", "", "")...)
+	server := append([]byte("a line\r\nSSH-1.99-OpenSSH_9.6 Debian-1\n"), lists("kex1", "rsa", "a", "c", "m1", "m2", "none", "zlib", "", "")...)
+	for _, step := range []int{1, 7, 1 << 20} {
+		var stats Stats
+		p := New(&stats)
+		out := flows.Out{Batch: &flows.Batch{}}
+		for d, b := range [][]byte{client, server} {
+			for len(b) > 0 {
+				n := min(step, len(b))
+				if !p.Data(&out, &flows.Conn{}, flows.Dir(d), b[:n], flows.Ref{Frame: uint64(d) + 1}) {
+					t.Fatal("gave up")
+				}
+				b = b[n:]
+			}
+		}
+		p.Flush(&out, &flows.Conn{}, true)
+		if len(out.Batch.SSH) != 1 {
+			t.Fatalf("in steps of %d: %d openings", step, len(out.Batch.SSH))
+		}
+		s := &out.Batch.SSH[0]
+		got := fmt.Sprintf("%s, %s, %x, %x, frame %d", out.Batch.String(s.Client), out.Batch.String(s.Server), s.HASSH, s.HASSHServer, s.Ref.Frame)
+		if want := "libssh2_1.11.0, OpenSSH_9.6 Debian-1, e363eef96459887862e0074d54bb4f43, 6e480b06d703a521d269af7ca2ff31f8, frame 2"; got != want {
+			t.Errorf("in steps of %d: %s, want %s", step, got, want)
+		}
+	}
+}
+
 // FuzzParser holds that any bytes are read without harm.
 func FuzzParser(f *testing.F) {
 	f.Add([]byte("SSH-2.0-x\r\n"), plain(20, 100), uint8(9))
@@ -110,8 +150,32 @@ func FuzzParser(f *testing.F) {
 			}
 			server = server[n:]
 		}
-		if len(out.Batch.Auth) > maxAnswers {
+		p.Flush(&out, &flows.Conn{}, true)
+		if len(out.Batch.Auth) > maxAnswers || len(out.Batch.SSH) > 1 {
 			t.Errorf("%d log-ins", len(out.Batch.Auth))
 		}
 	})
+}
+
+// BenchmarkFile is a file within a session, in segments of 1,460 bytes, with a small packet of the client every 64 KiB.
+func BenchmarkFile(b *testing.B) {
+	var stats Stats
+	p := New(&stats)
+	out := flows.Out{Batch: &flows.Batch{}, Now: 1}
+	for _, d := range []flows.Dir{flows.Orig, flows.Resp} {
+		p.Data(&out, &flows.Conn{}, d, append([]byte("SSH-2.0-x\r\n"), plain(msgNewKeys, 1)...), flows.Ref{})
+	}
+	full, small := make([]byte, 1460), make([]byte, 36)
+	b.ReportAllocs()
+	b.SetBytes(1460)
+	for i := 0; b.Loop(); i++ {
+		out.Now += 1000
+		p.Data(&out, &flows.Conn{}, flows.Resp, full, flows.Ref{})
+		if i%45 == 44 {
+			p.Data(&out, &flows.Conn{}, flows.Orig, small, flows.Ref{})
+		}
+	}
+	if stats.Sealed != 1 {
+		b.Error(stats)
+	}
 }
