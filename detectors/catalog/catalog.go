@@ -17,6 +17,7 @@ import (
 	"neuromast/detectors/scan"
 	"neuromast/detectors/sealed"
 	"neuromast/detectors/smbexec"
+	"neuromast/detectors/storm"
 	"neuromast/detectors/tickets"
 	"neuromast/detectors/winrm"
 )
@@ -28,6 +29,7 @@ type Config struct {
 	RPCSeq rpcseq.Config  `yaml:"rpc.seq"`    // calls over DCE/RPC that only make sense together
 	SMB    smbexec.Config `yaml:"smb.exec"`   // programs, tool output, credential files and pipes over SMB
 	Sealed sealed.Config  `yaml:"rpc.sealed"` // calls and files in encrypted SMB3 sessions, by the sizes of messages
+	Storm  storm.Config   `yaml:"smb.storm"`  // files of a share renamed or rewritten in bulk
 	DNS    dnsinfo.Config `yaml:"dns.info"`   // data in DNS names or answers
 	Ticket tickets.Config `yaml:"auth.roast"` // Kerberos tickets that suit who cracks or abuses keys
 	WinRM  winrm.Config   `yaml:"winrm.exec"` // commands through Windows Remote Management
@@ -37,7 +39,7 @@ type Config struct {
 // Default returns every detector's default.
 func Default() Config {
 	return Config{
-		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), Sealed: sealed.Default(), DNS: dnsinfo.Default(),
+		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), Sealed: sealed.Default(), Storm: storm.Default(), DNS: dnsinfo.Default(),
 		WinRM: winrm.Default(), Ticket: tickets.Default(), Logon: logon.Default(),
 	}
 }
@@ -57,6 +59,7 @@ func (c *Config) entries() []entry {
 		{c.RPCSeq.Enabled, c.RPCSeq.Validate, func() detectors.Detector { return rpcseq.New(c.RPCSeq) }},
 		{c.SMB.Enabled, c.SMB.Validate, func() detectors.Detector { return smbexec.New(c.SMB) }},
 		{c.Sealed.Enabled, c.Sealed.Validate, func() detectors.Detector { return sealed.New(c.Sealed) }},
+		{c.Storm.Enabled, c.Storm.Validate, func() detectors.Detector { return storm.New(c.Storm) }},
 		{c.DNS.Enabled, c.DNS.Validate, func() detectors.Detector { return dnsinfo.New(c.DNS) }},
 		{c.Ticket.Enabled, c.Ticket.Validate, func() detectors.Detector { return tickets.New(c.Ticket) }},
 		{c.WinRM.Enabled, c.WinRM.Validate, func() detectors.Detector { return winrm.New(c.WinRM) }},

@@ -47,5 +47,6 @@ var (
 	RegistryQuery     = detectors.Technique{ID: "T1012", Name: "Query Registry", Tactic: "TA0007"}
 	ServiceStop       = detectors.Technique{ID: "T1489", Name: "Service Stop", Tactic: "TA0040"}
 	Shutdown          = detectors.Technique{ID: "T1529", Name: "System Shutdown/Reboot", Tactic: "TA0040"}
+	Encrypted         = detectors.Technique{ID: "T1486", Name: "Data Encrypted for Impact", Tactic: "TA0040"}
 	FileProtocolC2    = detectors.Technique{ID: "T1071.002", Name: "File Transfer Protocols", Tactic: "TA0011"}
 )

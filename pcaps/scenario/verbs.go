@@ -45,6 +45,8 @@ var verbs = map[string]verb{
 	"dcsync":    {"dcsync SERVER", func(c *call) { c.n.DCSync(c.at, c.actor, c.host(c.word(0))) }},
 	"zerologon": {"zerologon SERVER [tries N] [works]", (*call).zerologon},
 	"sealed":    {"sealed SERVER accounts|exec|office [users N] [size N] as ACCOUNT", (*call).sealed},
+	"storm":     {"storm SERVER SHARE ext EXT [files N] [note NAME] [every D] as ACCOUNT", (*call).storm},
+	"photos":    {"photos SERVER SHARE [files N] [every D] as ACCOUNT", (*call).photos},
 	"scan":      {"scan FIRST count N ports A,B every D [open A,B] [closed]", (*call).scan},
 }
 
@@ -199,6 +201,23 @@ func (c *call) sealed() {
 	default:
 		c.fail("want accounts, exec or office")
 	}
+}
+
+func (c *call) duration(name string, otherwise time.Duration) time.Duration {
+	d, err := time.ParseDuration(option(c.args, name, otherwise.String()))
+	if err != nil {
+		c.fail("%s: %w", name, err)
+	}
+	return d
+}
+
+func (c *call) storm() {
+	c.n.Storm(c.at, c.actor, c.host(c.word(0)), c.account(), c.word(1), c.number("files", 100), option(c.args, "ext", "locked"), option(c.args, "note", ""),
+		c.duration("every", 300*time.Millisecond))
+}
+
+func (c *call) photos() {
+	c.n.Photos(c.at, c.actor, c.host(c.word(0)), c.account(), c.word(1), c.number("files", 100), c.duration("every", 300*time.Millisecond))
 }
 
 func (c *call) zerologon() {

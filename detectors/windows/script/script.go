@@ -72,7 +72,7 @@ func (s *Script) RPC(at time.Duration, from, to string, iface flows.UUID, opnum 
 // File is an SMB operation.
 type File struct {
 	flows.SMB
-	Share, Path, Head, User string
+	Share, Path, NewPath, Head, User string
 }
 
 // SMB adds an operation that the server granted, unless Status says otherwise.
@@ -81,7 +81,7 @@ func (s *Script) SMB(at time.Duration, from, to string, op flows.SMBOp, with Fil
 		m := with.SMB
 		m.Conn = Conn(from, to, 445)
 		m.Op, m.Answered = op, true
-		m.Share, m.Path, m.User = o.PutString(with.Share), o.PutString(with.Path), o.PutString(with.User)
+		m.Share, m.Path, m.NewPath, m.User = o.PutString(with.Share), o.PutString(with.Path), o.PutString(with.NewPath), o.PutString(with.User)
 		m.HeadLen = uint8(copy(m.Head[:], with.Head))
 		m.Ref.Frame = 3
 		o.SMB(&m)
