@@ -31,6 +31,9 @@ A print client registers for changes at its print server by the call that also m
 the caller opened a printer there by name, not the server alone, and it is no domain
 controller, the call counts a tenth.
 
+A request far longer than its operation has use for, before anybody has logged on (dssetup beyond 1 KiB, netlogon's names beyond 4, a
+printer's beyond 8), is taken for an attack on the service: 4.
+
 Coercion (EFSRPC, RPRN, DFSNM, FSRVP) succeeds with an error, so its return value is no denial; a fault is.
 
 # Weights

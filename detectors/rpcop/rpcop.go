@@ -30,6 +30,8 @@ const (
 	maxOps        = 16 // rows kept of an hour
 	maxSpread     = 64 // servers counted of a client's discovery
 	longRequest   = 1024
+	longNames     = 4096 // four names of 256 characters, and as much again
+	longPrinter   = 8192 // a printer's name and a device's settings
 	bigAnswer     = 4096
 	windowsOpen   = 4096 // clients whose spread is counted
 	opCloseHandle = 0    // RCloseServiceHandle, MS-SCMR 3.1.4.1
@@ -217,9 +219,25 @@ func (d *Detector) holds(c *done, r *flows.RPC, b *flows.Batch) bool {
 		}
 	case longStub:
 		return r.StubLen > longRequest
+	case longUnproved: // the security of the call, and the user of the session that carries it
+		return r.AuthLevel <= 1 && anonymous(b.Bytes(r.User)) && r.StubLen > longest(c.row.iface.id)
 	}
 	return true
 }
+
+// longest is what requests of an interface take at most.
+func longest(id flows.UUID) uint32 {
+	switch id {
+	case windows.Netlogon:
+		return longNames
+	case windows.Spoolss:
+		return longPrinter
+	}
+	return longRequest
+}
+
+// anonymous says that a user's name, DOMAIN\user, is empty.
+func anonymous(user []byte) bool { return len(user) == 0 || len(user) == 1 && user[0] == '\\' }
 
 // hour returns the current hour of a key, begun anew where the last one is over: what it came to is said first.
 func (d *Detector) hour(env detectors.Env, k hourKey) *hour {

@@ -136,6 +136,13 @@ func TestWeights(t *testing.T) {
 		{"an overlong request", func(s *script.Script) {
 			s.RPC(0, client, server, windows.DsSetup, 9, script.Call{RPC: flows.RPC{StubLen: 3208}})
 		}, "rpc.op.exploit", 5, "T1210", "DsRolerUpgradeDownlevelServer"},
+		{"an overlong name before the log-in", func(s *script.Script) {
+			s.RPC(0, client, dc, windows.Netlogon, 4, script.Call{RPC: flows.RPC{StubLen: 4097}, User: `\`})
+		}, "rpc.op.exploit", 4, "T1210", "NetrServerReqChallenge"},
+		{"an overlong printer: 4 + 0.3 x 4", func(s *script.Script) {
+			s.RPC(0, client, server, windows.Spoolss, 1, script.Call{RPC: flows.RPC{StubLen: 9000}})
+			s.RPC(time.Second, client, server, windows.Spoolss, 0, script.Call{RPC: flows.RPC{StubLen: 9000}})
+		}, "rpc.op.exploit", 5.2, "T1210", "RpcOpenPrinter"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var s script.Script
@@ -161,6 +168,12 @@ func TestQuiet(t *testing.T) {
 			for i, op := range []uint16{4, 26, 29, 39, 45} {
 				s.RPC(time.Duration(i)*time.Second, client, dc, windows.Netlogon, op, script.Call{})
 			}
+		},
+		"long requests of who has logged on, and short ones of who has not": func(s *script.Script) {
+			s.RPC(0, client, dc, windows.Netlogon, 4, script.Call{RPC: flows.RPC{StubLen: 2000}})
+			s.RPC(0, client, server, windows.Spoolss, 1, script.Call{RPC: flows.RPC{StubLen: 9000}, User: `LAB\eve`})
+			s.RPC(0, client, dc, windows.DsSetup, 5, script.Call{RPC: flows.RPC{StubLen: 4000, AuthLevel: 5}})
+			s.RPC(0, client, dc, windows.DsSetup, 0, script.Call{RPC: flows.RPC{StubLen: 2}})
 		},
 		"drsuapi without replication": func(s *script.Script) {
 			for i, op := range []uint16{0, 12, 1} {

@@ -44,12 +44,13 @@ type condition uint8
 
 // The conditions.
 const (
-	always     condition = iota
-	notDC                // the caller is not a domain controller
-	stopCode             // the control code says stop, or is sealed
-	allEntries           // the inquiry asks for everything, or much was answered
-	longStub             // the request is longer than the operation has use for
-	noPrinter            // the caller is no client of a printer there
+	always       condition = iota
+	notDC                  // the caller is not a domain controller
+	stopCode               // the control code says stop, or is sealed
+	allEntries             // the inquiry asks for everything, or much was answered
+	longStub               // the request is longer than the operation has use for
+	longUnproved           // so, and nobody has logged on before it
+	noPrinter              // the caller is no client of a printer there
 )
 
 // iface is an interface with its rows.
@@ -164,7 +165,11 @@ var table = []iface{
 		{6, "DRSReplicaDel", "remove a replication source", replication, 3, on(windows.RogueController), notDC},
 	}},
 	{windows.Netlogon, "netlogon", []operation{
-		// ReqChallenge and Authenticate belong to every secure channel; their repetition is rule rpc.seq.zerologon.
+		// ReqChallenge and Authenticate belong to every secure channel; their repetition is rule rpc.seq.zerologon. Names
+		// are of 256 characters at most; what is far longer is no name.
+		{4, "NetrServerReqChallenge", "overrun a server before the log-in", exploit, 4, on(windows.RemoteExploit), longUnproved},
+		{15, "NetrServerAuthenticate2", "overrun a server before the log-in", exploit, 4, on(windows.RemoteExploit), longUnproved},
+		{26, "NetrServerAuthenticate3", "overrun a server before the log-in", exploit, 4, on(windows.RemoteExploit), longUnproved},
 		{31, "NetrServerPasswordGet", "read a machine's password", secrets, 6, on(windows.CredentialDump), notDC},
 		{42, "NetrServerTrustPasswordsGet", "read a trust's password", secrets, 6, on(windows.CredentialDump), notDC},
 	}},
@@ -175,6 +180,8 @@ var table = []iface{
 		{65, "RpcRemoteFindFirstPrinterChangeNotificationEx", "make the server log on elsewhere", coercion, 5, on(windows.ForcedAuth), noPrinter},
 		{9, "RpcAddPrinterDriver", "install a printer driver", printing, 4, on(windows.RemoteExploit), always},
 		{89, "RpcAddPrinterDriverEx", "install a printer driver", printing, 4, on(windows.RemoteExploit), always},
+		{1, "RpcOpenPrinter", "overrun a server before the log-in", exploit, 4, on(windows.RemoteExploit), longUnproved},
+		{0, "RpcEnumPrinters", "overrun a server before the log-in", exploit, 4, on(windows.RemoteExploit), longUnproved},
 		{46, "RpcAddMonitor", "install a port monitor", printing, 4, on(windows.PortMonitors), always},
 		{14, "RpcAddPrintProcessor", "install a print processor", printing, 4, on(windows.PrintProcessors), always},
 	}},
@@ -260,10 +267,10 @@ var table = []iface{
 		{9, "RpcWinStationConnect", "take over a desktop session", session, 2, on(windows.SessionHijack), always},
 		{14, "RpcWinStationReset", "reset a desktop session", session, 2, on(windows.SessionHijack), always},
 	}},
-	{windows.DsSetup, "dssetup", []operation{
+	{windows.DsSetup, "dssetup", append([]operation{
 		// The host's own role is upgraded locally; a long name overflows its log in LSASS (MS04-011).
 		{9, "DsRolerUpgradeDownlevelServer", "upgrade a server's role", exploit, 5, on(windows.RemoteExploit), longStub},
-	}},
+	}, roles()...)},
 	{windows.MimiCom, "mimikatz", []operation{
 		{2, "MimiCommand", "run a command of the credential thief mimikatz", secrets, 9, on(windows.CredentialDump), always},
 	}},
@@ -282,6 +289,17 @@ func coercive(prefix string) []operation {
 		out = append(out, operation{r.num, prefix + r.name, "make the server log on elsewhere", coercion, 6, on(windows.ForcedAuth), always})
 	}
 	return out
+}
+
+// roles returns the other operations of dssetup that serve the local host only: a long request from afar is none of theirs.
+// The first one (number 0) is asked by everybody.
+func roles() (out []operation) {
+	for i, name := range []string{
+		"DnsNameToFlatName", "DcAsDc", "DcAsReplica", "DemoteDc", "GetDcOperationProgress", "GetDcOperationResults", "Cancel", "ServerSaveStateForUpgrade",
+	} {
+		out = append(out, operation{uint16(1 + i), "DsRoler" + name, "overrun a server before the log-in", exploit, 4, on(windows.RemoteExploit), longUnproved})
+	}
+	return append(out, operation{10, "DsRolerAbortDownlevelServerUpgrade", "overrun a server before the log-in", exploit, 4, on(windows.RemoteExploit), longUnproved})
 }
 
 // row finds an operation by interface and number.

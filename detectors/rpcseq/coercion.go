@@ -104,6 +104,32 @@ func (d *Detector) wasCoerced(env detectors.Env, p pair, began packet.Time, how 
 	return true
 }
 
+// enrolment is how soon after coercing a server its relayed logon is turned into a certificate; chosen by us.
+const enrolment = 5 * time.Minute
+
+// askedCertificate enters a request for a certificate (MS-WCCE 3.1.1.4.2) by who has just coerced a server.
+func (d *Detector) askedCertificate(env detectors.Env, r *flows.RPC) {
+	caller, now := pairOf(&r.Conn).client, env.Now()
+	for server, by := range d.coerced.All() {
+		if by.by != caller || now.Sub(by.at) > enrolment {
+			continue
+		}
+		k := pair{caller, server}
+		s := d.stories.Get(k)
+		if s == nil {
+			continue
+		}
+		for i := range s.steps {
+			if o := &s.steps[i]; o.kind == coerce || o.kind == cameToCaller || o.kind == cameElsewhere {
+				o.known = now
+			}
+		}
+		st := step{kind: certificate, text: "a certificate was asked of " + r.Resp.String() + " (ICertPassage CertServerRequest, op 0)", factor: 1, conn: r.Conn, ref: r.Ref}
+		d.enter(now, s, st)
+		d.judge(env, k, s, []step{st})
+	}
+}
+
 // Flow learns who is a controller, and sees connections of a server that was asked to make one.
 func (d *Detector) Flow(env detectors.Env, r *flows.Record) {
 	d.controllers.Flow(r)

@@ -19,7 +19,7 @@ sealed), SMB files and pipes, NTLM logons and flows:
   - rpc.seq.zerologon: eight or more challenges with authentications on netlogon within two minutes, where an honest
     client needs one or two, or one challenge of zeros; a password set behind it is its success;
   - rpc.seq.coercion: a call that makes a server log on elsewhere (EFSRPC, RPRN, DFSNM, FSRVP), and the server's logon or
-    connection within 30 s. Where the call is hidden by SMB3 encryption the logon speaks alone: a machine account that
+    connection within 30 s; more where the caller asks for a certificate within five minutes. Where the call is hidden by SMB3 encryption the logon speaks alone: a machine account that
     logs on by NTLM to the very host that opened a session to it within the 30 s before;
   - rpc.seq.hive: a registry hive saved to a file by winreg and a .tmp file of ADMIN$ read after;
   - rpc.seq.cleanup: an event log cleared within an hour after remote execution;

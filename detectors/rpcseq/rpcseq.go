@@ -132,6 +132,10 @@ func (d *Detector) RPC(env detectors.Env, r *flows.RPC) {
 		d.secureChannel(env, r)
 		return
 	}
+	if r.Interface == windows.CertPassage && r.Opnum == 0 && r.Outcome != flows.Failed {
+		d.askedCertificate(env, r)
+		return
+	}
 	d.printers.Learn(r, env.Batch())
 	controller := d.controllers.Is(r.Segment, r.Orig) || r.Interface == windows.DRSUAPI && d.controllers.Invited(r)
 	steps := call(r, env.Batch(), controller)

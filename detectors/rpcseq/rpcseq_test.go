@@ -127,6 +127,10 @@ func TestSequences(t *testing.T) {
 			s.RPC(sec(0), client, dc, windows.EFSLSA, 0, script.Call{Stub: string(script.Stub{}.Wide(`\\10.0.0.5\x`)), RPC: flows.RPC{HasReturn: true, Return: 0x35}})
 			s.Flow(sec(60), sec(1), dc, client, 445, flows.AppSMB)
 		}, rule: "rpc.seq.coercion", nats: 9, ids: "T1187", says: "the server came to its caller by a connection to its port; 2 steps in 1 s.", target: dc},
+		{name: "coerced, then a certificate asked for: 5 + 4", play: func(s *script.Script) {
+			s.RPC(sec(0), client, dc, windows.NetDFS, 13, script.Call{})
+			s.RPC(sec(200), client, "10.0.9.9", windows.CertPassage, 0, script.Call{})
+		}, rule: "rpc.seq.coercion", nats: 9, ids: "T1187", says: "a certificate was asked of 10.0.9.9", target: dc},
 		{name: "coerced to a third host: 5 + 2", play: func(s *script.Script) {
 			s.RPC(sec(0), client, dc, windows.NetDFS, 13, script.Call{})
 			s.NTLM(sec(1), dc, "10.0.9.9", "DC$")
@@ -235,6 +239,11 @@ func TestQuiet(t *testing.T) {
 			s.SMB(0, client, server, flows.SMBNegotiate, script.File{})
 			s.RPC(sec(1), client, server, windows.Spoolss, 1, script.Call{Stub: string(script.Stub{}.U32(1).Wide(`\\PRINT01\Laser`)), RPC: flows.RPC{HasReturn: true}})
 			s.NTLM(sec(2), server, client, "PRINT01$")
+		},
+		"a coercion, and a certificate asked for by another, or much later": func(s *script.Script) {
+			s.RPC(sec(0), client, dc, windows.NetDFS, 13, script.Call{})
+			s.RPC(sec(1), server, "10.0.9.9", windows.CertPassage, 0, script.Call{})
+			s.RPC(sec(400), client, "10.0.9.9", windows.CertPassage, 0, script.Call{})
 		},
 		"a coercion that came to nothing": func(s *script.Script) {
 			s.RPC(0, client, dc, windows.EFSLSA, 0, script.Call{})

@@ -45,6 +45,7 @@ const (
 	cameElsewhere
 	hiddenSession
 	machineLogon
+	certificate // asked for by who coerced, within five minutes
 	hiveSave
 	tempRead
 	registryWrite
@@ -232,9 +233,11 @@ func build() (s [numSequences]sequence) {
 	s[zerologon].rule = rule("zerologon", "Zerologon: secure channel forced with guessed credentials", detectors.StageLateral, s[zerologon].techniques)
 
 	s[coercion] = sequence{
-		window:     30 * time.Second,
-		parts:      []part{{coerce, 5}, {cameToCaller, 4}, {cameElsewhere, 2}, {hiddenSession, 0.5}, {machineLogon, 4.5}},
-		needs:      func(h has) bool { return h[coerce] && h.any(cameToCaller, cameElsewhere) || h[machineLogon] },
+		window: 30 * time.Second,
+		parts:  []part{{coerce, 5}, {cameToCaller, 4}, {cameElsewhere, 2}, {hiddenSession, 0.5}, {machineLogon, 4.5}, {certificate, 4}},
+		needs: func(h has) bool {
+			return h[coerce] && h.any(cameToCaller, cameElsewhere, certificate) || h[machineLogon]
+		},
 		techniques: []detectors.Technique{windows.ForcedAuth},
 		tells:      "the server was made to log on elsewhere",
 		lookAlikes: []string{

@@ -5,12 +5,12 @@ import (
 	"fmt"
 )
 
-// Config holds the thresholds of rules smb.exec, smb.secrets, smb.pipe and smb.exploit.
+// Config holds the thresholds of rules smb.exec, smb.secrets, smb.pipe, smb.exploit and smb.list.
 type Config struct {
 	Enabled   bool    `yaml:"enabled"`    // whether the rules run
 	MinNats   float64 `yaml:"min_nats"`   // weight below which nothing is published, in nats; 0.5 to 9
 	MaxHabits int     `yaml:"max_habits"` // (client, server, doing) remembered, 120 bytes each; at least 1,000
-	MaxHours  int     `yaml:"max_hours"`  // (client, server, rule) open at a time, 2 KB each at most; at least 16
+	MaxHours  int     `yaml:"max_hours"`  // (client, server, rule) open at a time, 3 KB each at most; at least 16
 }
 
 // Default returns the configuration that the package comment argues for.

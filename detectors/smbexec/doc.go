@@ -1,7 +1,7 @@
 /*
 Package smbexec reads what file sharing (SMB1 to SMB3 in clear) tells of lateral movement: rules smb.exec (administrative
-shares and programs written to them), smb.secrets (files that hold credentials), smb.pipe (named pipes of tools) and
-smb.exploit (messages that no client sends).
+shares and programs written to them), smb.secrets (files that hold credentials), smb.pipe (named pipes of tools), smb.exploit
+(messages that no client sends) and smb.list (directories listed on several servers).
 
 # What it sees
 
@@ -19,20 +19,29 @@ smb.secrets
   - NTDS.dit, a registry hive in System32\config, an image of LSASS, hiberfil.sys: 6;
   - System32\ and eight letters .tmp read through ADMIN$, where remote hive dumps leave them: 6;
   - four or more files of Group Policy preferences that can hold passwords, at least one of them not there, in one
-    hour: 2. A client that applies policy knows which files there are; who sweeps does not.
+    hour: 2. A client that applies policy knows which files there are; who sweeps does not;
+  - ten directories of SYSVOL or more listed in one hour: 2, for the same reason.
 
 smb.pipe
 
   - pipes that remote execution tools open: PSEXESVC, RemCom, csexecsvc, PAExec, and NAME-stdin, -stdout, -stderr: 6;
   - default pipes of command-and-control frameworks (MSSE-N-server, postex_, msagent_, status_, gruntsvc and so on): 6;
-  - the name of a well-known RPC pipe with a suffix, as wkssvc_ab or ntsvcs1f: 5.
+  - the name of a well-known RPC pipe with a suffix, as wkssvc_ab or ntsvcs1f: 5;
+  - a name that nobody here used before, once 20 clients were seen to open pipes over 7 days: 2 (its surprise, ln 21 = 3 nats and more,
+    is cut: products bring pipes of their own).
 
 smb.exploit, from flows.SMBViolation
 
   - Trans2 SESSION_SETUP: 6 (implants are asked so); an answer with the multiplex id moved: 9 (the implant is there);
   - a transaction continued by a secondary of another kind: 9; counts that point beyond the message: 4;
   - a compressed message whose size overflows: 7; a pipe opened by the absolute path of a file: 6, granted 9.
-  - plus 4 where the victim opens a connection to the attacker within five minutes after.
+  - a pipe opened by the name of a program that the client has just written to a share: 6, granted 9;
+  - SMB1 agreed on by two hosts that both speak SMB2 elsewhere: 1, alone a notice;
+  - plus, within five minutes after any but the last: 4 where the victim opens a connection to the attacker, 4 where a port of the victim
+    that it did not have before answers the attacker, 2 where the victim opens a connection in no known protocol to a port new here.
+
+smb.list, of a client within an hour: 100 directories or more, on three servers or more: 1 nat and 0.5 ln(servers/3), at most 2.5. A
+backup's, indexer's or scanner's first days look alike: a notice.
 
 # Statistic
 
@@ -42,12 +51,13 @@ weight, at most 9, per client, server, rule and hour of packet time. Below min_n
 
 # Units, state, cost
 
-Nats; packet time. 8,192 open hours of 2 KB at most; 131,072 habits of 120 bytes; least used go first, counted.
+Nats; packet time. 8,192 open hours of 3 KB at most; 131,072 habits of 120 bytes; 4,096 clients that list of 3 KB at most; of the site 4,096
+names of pipes, 16,384 speakers of SMB2, 32,768 ports of 100 bytes each. Least used go first, counted.
 
 # Blind to
 
 Whatever an encrypted SMB3 session hides; programs packed in documents; renamed tools without a telling shape;
-pipes of names that nobody else here uses, since how common a pipe's name is isn't learnt.
+what a client lists on one or two servers.
 
 # Look-alikes
 

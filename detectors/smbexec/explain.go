@@ -58,6 +58,20 @@ var rules = [numRules]words{
 			"Ask who used %[1]s then; if nobody did it on purpose, isolate both hosts.",
 		},
 	},
+	listing: {
+		detectors.Rule{
+			ID: "smb.list", Name: "Directories listed on several servers", Stage: detectors.StageDiscovery,
+			Techniques: []detectors.Technique{windows.FileDiscovery, windows.ShareDiscovery}, Sides: detectors.OriginatorAlone,
+		},
+		[]string{
+			"Backup, indexing, virus scanners and inventory list everything, from one host and on many days; this client had no such history.",
+			"Somebody searches all shares for a document.",
+		},
+		[]string{
+			"See which files %[1]s read after: what was sought is seen there.",
+			"Ask the user of %[1]s; if nobody did it on purpose, look for the process that did.",
+		},
+	},
 	exploit: {
 		detectors.Rule{
 			ID: "smb.exploit", Name: "SMB messages that no client sends: exploitation or its preparation", Stage: detectors.StageLateral,
@@ -134,13 +148,15 @@ func techniques(terms []term) []detectors.Technique {
 			default:
 				add(windows.CredentialDump)
 			}
-		case policySweep:
+		case policySweep, dirSweep:
 			add(windows.PolicyPasswords)
 		case toolPipe:
 			add(windows.AdminShares, windows.ServiceExecution)
 		case frameworkPipe, suffixedPipe:
 			add(windows.AdminShares, windows.FileProtocolC2)
-		case violation:
+		case oddPipe:
+			add(windows.AdminShares)
+		case violation, oldDialect:
 			add(windows.RemoteExploit)
 		}
 	}
@@ -188,7 +204,8 @@ func message(k hourKey, h *hour, terms []term) string {
 
 // list names the examples.
 func (t *term) list() string {
-	if t.kind == violation || t.kind == cameBack {
+	switch t.kind {
+	case violation, cameBack, newPort, cameAway, oldDialect:
 		return ""
 	}
 	var out []string
@@ -223,8 +240,10 @@ func (t *term) evidence(share float64) detectors.Evidence {
 	switch {
 	case t.kind == violation:
 		base = "none: no client sends it"
-	case t.kind == cameBack:
+	case t.kind == cameBack, t.kind == cameAway:
 		base = "none"
+	case t.kind == newPort:
+		base = "never before on this host"
 	case t.days > 0:
 		base = "seen on " + phrase.Plural(t.days, "earlier day")
 	}
@@ -232,6 +251,9 @@ func (t *term) evidence(share float64) detectors.Evidence {
 		base += ": a habit, counted a fifth"
 	}
 	threshold := "once"
+	if t.kind == dirSweep {
+		threshold = fmt.Sprintf("%d directories of SYSVOL", sysvolFrom)
+	}
 	if t.kind == policySweep {
 		threshold = fmt.Sprintf("%d files, one of them not there", sweepFrom)
 	}

@@ -196,4 +196,5 @@ var violations = map[string]struct {
 	"transaction_beyond_message": {"a transaction whose counts point beyond the message", 4, "smb.cmd == 0x32 || smb.cmd == 0x25 || smb.cmd == 0xa0"},
 	"compression_size_overflow":  {"a compressed message whose size overflows", 7, "smb2.header.comp_alg"},
 	"pipe_by_absolute_path":      {"a pipe opened by the absolute path of a file on the server, as to load it as a library", 6, "smb.file || smb2.filename"},
+	"pipe_of_written_file":       {"", 6, "smb.file || smb2.filename"}, // found here
 }

@@ -27,6 +27,7 @@ const (
 	sweepFrom   = 4
 	reverse     = 5 * time.Minute
 	reverseNats = 4.0
+	awayNats    = 2.0
 )
 
 // NTSTATUS values that say a file isn't there (MS-ERREF 2.3.1).
@@ -52,6 +53,11 @@ const (
 	suffixedPipe
 	violation
 	cameBack
+	newPort
+	cameAway
+	oldDialect
+	oddPipe
+	dirSweep
 	numKinds
 )
 
@@ -64,19 +70,23 @@ const (
 	secrets
 	pipes
 	exploit
+	listing
 	numRules
 )
 
 var kindRules = [numKinds]ruleIndex{
 	adminTree: exec, adminWrite: exec, shareWrite: exec, outputFile: exec, secretFile: secrets, policySweep: secrets,
 	toolPipe: pipes, frameworkPipe: pipes, suffixedPipe: pipes, violation: exploit, cameBack: exploit,
+	newPort: exploit, cameAway: exploit, oldDialect: exploit, oddPipe: pipes, dirSweep: secrets,
 }
 
-// Detector is rules smb.exec, smb.secrets, smb.pipe and smb.exploit.
+// Detector is rules smb.exec, smb.secrets, smb.pipe, smb.exploit and smb.list.
 type Detector struct {
 	cfg     Config
 	habits  *windows.Habits
 	hours   *lru.Table[hourKey, hour]
+	site    site
+	listers *lru.Table[detectors.HostKey, lister]
 	pending map[uint64]hourKey
 	token   uint64
 }
@@ -93,7 +103,9 @@ type hour struct {
 	terms       []term
 	others      uint32 // doings beyond maxTerms
 	swept       []uint64
-	missing     int // of swept: not there
+	missing     int      // of swept: not there
+	written     []uint64 // names of files written to shares
+	listed      []uint64 // directories of SYSVOL that were listed
 	conns       []flows.Conn
 	refs        []flows.Ref
 	users       []string
@@ -122,12 +134,13 @@ type example struct {
 }
 
 // Stats counts what the bounds pushed out.
-type Stats struct{ EvictedHabits, EvictedHours uint64 }
+type Stats struct{ EvictedHabits, EvictedHours, EvictedListers, EvictedSite uint64 }
 
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{
 		cfg: cfg, habits: windows.NewHabits(cfg.MaxHabits), hours: lru.New[hourKey, hour](cfg.MaxHours, nil),
+		site: newSite(), listers: lru.New[detectors.HostKey, lister](maxListers, nil),
 		pending: map[uint64]hourKey{},
 	}
 }
@@ -145,7 +158,9 @@ func (d *Detector) Rules() []*detectors.Rule {
 func (d *Detector) Doc() string { return doc }
 
 // Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats { return Stats{d.habits.Evicted(), d.hours.Evicted()} }
+func (d *Detector) Stats() Stats {
+	return Stats{d.habits.Evicted(), d.hours.Evicted(), d.listers.Evicted(), d.site.evicted()}
+}
 
 // SMB weighs an operation.
 func (d *Detector) SMB(env detectors.Env, s *flows.SMB) {
@@ -155,9 +170,20 @@ func (d *Detector) SMB(env detectors.Env, s *flows.SMB) {
 		if share := shareName(b.String(s.Share)); administrative(share) {
 			d.note(env, s, adminTree, "administrative share opened", 2, example{path: share})
 		}
+	case flows.SMBNegotiate:
+		if d.site.downgraded(s) {
+			d.note(env, s, oldDialect, "SMB1 between two hosts that both speak SMB2 elsewhere", 1, example{})
+		}
+	case flows.SMBList:
+		d.list(env, s)
 	case flows.SMBPipe:
 		name := b.String(s.Path)
-		if what, k := pipe(name); what != "" {
+		d.justWritten(env, s, name)
+		what, k := pipe(name)
+		if odd := d.site.pipe(env.Now(), s, name); odd && what == "" && s.OK() {
+			d.note(env, s, oddPipe, "a pipe of a name that nobody here used before", 2, example{path: name})
+		}
+		if what != "" {
 			weight := 6.0
 			if k == suffixedPipe {
 				weight = 5
@@ -203,6 +229,9 @@ func (d *Detector) file(env detectors.Env, s *flows.SMB) {
 	if s.Op != flows.SMBWrite {
 		return
 	}
+	if h := d.hour(env, key(s.Conn, exec)); magic(s) != "" && len(h.written) < maxWritten {
+		h.written = append(h.written, stat.HashString(baseName(lower)))
+	}
 	if admin {
 		if e.is = program(s, lower); e.is != "" {
 			d.note(env, s, adminWrite, "program or script written to an administrative share", 4, e)
@@ -228,11 +257,27 @@ func (d *Detector) sweep(env detectors.Env, s *flows.SMB, path string, e example
 	}
 }
 
-// Flow looks whether a victim calls back to its attacker.
+// justWritten looks whether a pipe has the name of a program that the client has just written to a share: servers that
+// look for a pipe's service there load it (CVE-2017-7494).
+func (d *Detector) justWritten(env detectors.Env, s *flows.SMB, name string) {
+	h := d.hours.Get(key(s.Conn, exec))
+	lower := strings.ToLower(strings.ReplaceAll(name, "/", `\`))
+	if h == nil || !strings.Contains(lower, ".") || !slices.Contains(h.written, stat.HashString(baseName(lower))) {
+		return
+	}
+	nats := 6.0
+	if s.OK() {
+		nats = 9
+	}
+	d.note(env, s, violation, "a pipe opened by the name of a program just written to a share, as to load it as a library", nats, example{path: "pipe_of_written_file"})
+}
+
+// Flow looks whether a victim calls back to its attacker, or elsewhere, or answers at a port that it did not have.
 func (d *Detector) Flow(env detectors.Env, r *flows.Record) {
 	if r.Report > 1 || r.Proto != packet.ProtoTCP || r.OneSided() {
 		return
 	}
+	d.outcomes(env, r)
 	k := hourKey{detectors.HostKey{Segment: r.Segment, Addr: r.Resp}, detectors.HostKey{Segment: r.Segment, Addr: r.Orig}, exploit}
 	h := d.hours.Get(k)
 	if h == nil || r.Start < h.first || r.Start > h.last.Add(reverse) || !slices.ContainsFunc(h.terms, func(t term) bool { return t.kind == violation }) {
@@ -271,6 +316,10 @@ func (d *Detector) note(env detectors.Env, s *flows.SMB, k kind, what string, we
 		}
 	}
 	hk := key(s.Conn, kindRules[k])
+	if k == violation {
+		v, _ := d.site.victims.Use(hk.server)
+		*v = hk.client
+	}
 	h := d.hour(env, hk)
 	h.add(t)
 	h.prove(s.Conn, s.Ref)
@@ -358,7 +407,7 @@ func (h *hour) weights() (sum float64, terms []term, shares []float64) {
 	})
 	for i, t := range terms {
 		share := t.weight
-		if i > 0 && t.kind != cameBack {
+		if i > 0 && t.kind != cameBack && t.kind != newPort && t.kind != cameAway { // what came of it counts in full
 			share *= rest
 		}
 		share = max(0, min(share, maxNats-sum))

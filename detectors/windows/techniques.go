@@ -39,6 +39,7 @@ var (
 	DomainTrusts      = detectors.Technique{ID: "T1482", Name: "Domain Trust Discovery", Tactic: "TA0007"}
 	ShareDiscovery    = detectors.Technique{ID: "T1135", Name: "Network Share Discovery", Tactic: "TA0007"}
 	SessionDiscovery  = detectors.Technique{ID: "T1049", Name: "System Network Connections Discovery", Tactic: "TA0007"}
+	FileDiscovery     = detectors.Technique{ID: "T1083", Name: "File and Directory Discovery", Tactic: "TA0007"}
 	UserDiscovery     = detectors.Technique{ID: "T1033", Name: "System Owner/User Discovery", Tactic: "TA0007"}
 	SystemDiscovery   = detectors.Technique{ID: "T1082", Name: "System Information Discovery", Tactic: "TA0007"}
 	TimeDiscovery     = detectors.Technique{ID: "T1124", Name: "System Time Discovery", Tactic: "TA0007"}
