@@ -175,7 +175,7 @@ func (s *session) publish(f *detectors.Finding) {
 func (s *session) signal(g *detectors.Signal) {
 	if k := s.kafka.Load(); k != nil && s.signals {
 		k.put(export.Record{
-			Topic: export.Signals, Key: g.Actor.Addr.AppendTo(nil), Value: schema.AppendSignal(nil, g, s.env), EventID: g.ID,
+			Topic: export.Signals, Key: []byte(g.ActorHost.ID), Value: schema.AppendSignal(nil, g, s.env), EventID: g.ID,
 			Schema: schema.SignalDataset, Version: schema.Version, Time: g.At.String(),
 		})
 	}

@@ -5,7 +5,8 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
+	"neuromast/flows/identity"
+	"neuromast/flows/lru"
 	"neuromast/sensor/packet"
 )
 
@@ -48,8 +49,8 @@ type Correlator struct {
 	inside  func(packet.Addr) bool
 	publish func(*Incident)
 
-	nodes  *lru.Table[detectors.HostKey, *node]
-	owner  map[string]*node // of each signal that is kept
+	nodes  *lru.Table[string, *node] // by host id
+	owner  map[string]*node          // of each signal that is kept
 	places *lru.Table[place, []*node]
 	open   []*kase // in the order of opening
 	born   uint64  // orders cases
@@ -60,7 +61,9 @@ type Correlator struct {
 
 // node is a host.
 type node struct {
-	key     detectors.HostKey
+	id      string
+	key     detectors.HostKey // the address it had first
+	first   packet.Time
 	signals []*detectors.Signal // it acts
 	reaches []reach             // of others on it, latest last
 	habits  []ruleDays
@@ -131,7 +134,7 @@ type kase struct {
 // New returns a correlator. Inside says whether an address is ours; publish takes each record over, in order.
 func New(cfg Config, inside func(packet.Addr) bool, publish func(*Incident)) *Correlator {
 	c := &Correlator{cfg: cfg, inside: inside, publish: publish, owner: map[string]*node{}}
-	c.nodes = lru.New(cfg.MaxHosts, func(_ detectors.HostKey, n **node) { c.forget(*n) })
+	c.nodes = lru.New(cfg.MaxHosts, func(_ string, n **node) { c.forget(*n) })
 	c.places = lru.New[place, []*node](maxPlaces, nil)
 	return c
 }
@@ -142,6 +145,16 @@ func (c *Correlator) Stats() Stats {
 	s.Hosts, s.Evicted, s.Open = c.nodes.Len(), c.nodes.Evicted(), len(c.open)
 	return s
 }
+
+// hostID names a host in the tables.
+func hostID(k detectors.HostKey, known *detectors.Known) string {
+	if known.ID == "" || known.By == identity.ByAddress {
+		return addressID(k)
+	}
+	return known.ID
+}
+
+func addressID(k detectors.HostKey) string { return k.Segment.String() + " " + k.Addr.String() }
 
 // forget lets go of a host that the bound pushed out; an open incident keeps what it knows of it.
 func (c *Correlator) forget(n *node) {
@@ -154,12 +167,23 @@ func (c *Correlator) forget(n *node) {
 	}
 }
 
-// node returns the host of a key.
-func (c *Correlator) node(k detectors.HostKey) *node {
-	p, isNew := c.nodes.Use(k)
-	if isNew {
-		*p = &node{key: k}
+// node returns the host that has an address. Tables go by host ids, since leases move; what was said of an address before
+// its host was known is that host's, where it was there by then.
+func (c *Correlator) node(k detectors.HostKey, known *detectors.Known) *node {
+	address, id := addressID(k), hostID(k, known)
+	p, isNew := c.nodes.Use(id)
+	if !isNew {
+		return *p
 	}
+	if id != address {
+		if old := c.nodes.Get(address); old != nil && (*old).first >= known.Since {
+			*p = *old
+			(*p).id = id
+			c.nodes.Delete(address)
+			return *p
+		}
+	}
+	*p = &node{id: id, key: k, first: c.now}
 	return *p
 }
 
@@ -173,7 +197,7 @@ func (c *Correlator) Take(s *detectors.Signal) {
 	if s.LLR <= 0 && !s.Reaches {
 		return
 	}
-	n := c.node(s.Actor)
+	n := c.node(s.Actor, &s.ActorHost)
 	usual := n.earlierDays(s) >= habitDays
 	if usual {
 		less := *s
@@ -251,7 +275,10 @@ func (c *Correlator) cause(r reach, s *detectors.Signal) float64 {
 
 // reached notes that n may act through the peer, and joins the peer's acts since then.
 func (c *Correlator) reached(n *node, s *detectors.Signal) {
-	p := c.node(s.Peer)
+	p := c.node(s.Peer, &s.PeerHost)
+	if p == n {
+		return
+	}
 	i := slices.IndexFunc(p.reaches, func(r reach) bool { return r.signal == s.ID })
 	if i < 0 {
 		before := 0

@@ -19,7 +19,9 @@ const (
 
 // Host is a host in an incident.
 type Host struct {
-	Key   detectors.HostKey
+	Key   detectors.HostKey // the address it had first
+	ID    string            // as detectors.Known.ID; empty: not known
+	Name  string            // for people; empty: not known
 	Role  Role
 	First packet.Time // when it first has a part in the incident
 	Nats  float64     // evidence about it as an actor

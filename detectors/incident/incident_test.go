@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"neuromast/detectors"
+	"neuromast/flows/identity"
 	"neuromast/sensor/packet"
 )
 
@@ -166,7 +167,7 @@ func TestBenignTwins(t *testing.T) {
 	for _, i := range a.said {
 		t.Errorf("said: %s %+v", i.Message, i.Parts)
 	}
-	if n := a.c.nodes.Get(host("10.0.0.9")); (*n).of == (*a.c.nodes.Get(host("10.0.0.5"))).of || (*a.c.nodes.Get(host("10.0.0.5"))).of == (*a.c.nodes.Get(host("10.0.0.6"))).of {
+	if n := a.c.nodes.Get(addressID(host("10.0.0.9"))); (*n).of == (*a.c.nodes.Get(addressID(host("10.0.0.5")))).of || (*a.c.nodes.Get(addressID(host("10.0.0.5")))).of == (*a.c.nodes.Get(addressID(host("10.0.0.6")))).of {
 		t.Error("hosts were joined that have nothing to do with one another")
 	}
 }
@@ -238,6 +239,29 @@ func TestReplaces(t *testing.T) {
 	}
 	if i := a.last(); i == nil || !near(i.Score, 9) || !i.Single || i.Severity() != detectors.High {
 		t.Errorf("%+v", i)
+	}
+}
+
+// TestLeases: a host that was known by its address, then by its hardware address, and then has another address, is one
+// host; who gets its old address is another.
+func TestLeases(t *testing.T) {
+	a := tell()
+	as := func(id string, by identity.Evidence, since time.Duration) func(*detectors.Signal) {
+		return func(s *detectors.Signal) {
+			s.ActorHost = detectors.Known{ID: id, Name: "pc-7", By: by, Since: start.Add(since)}
+		}
+	}
+	a.signal(0, "auth.roast", "10.0.0.5", "10.0.0.2", 3, as("10.0.0.5", identity.ByAddress, 0))
+	a.signal(time.Hour, "rpc.seq.psexec", "10.0.0.5", "10.0.0.9", 4, as("mac-7", identity.ByDHCP, 0))
+	a.signal(2*time.Hour, "dns.info", "10.0.0.77", "out.example", 4, as("mac-7", identity.ByDHCP, 0))
+	a.signal(3*time.Hour, "dns.info", "10.0.0.5", "else.example", 9, as("mac-8", identity.ByDHCP, 150*time.Minute))
+	a.c.Finish()
+	if len(a.said) != 4 {
+		t.Fatalf("%d records", len(a.said))
+	}
+	one, other := a.said[2], a.said[3]
+	if len(one.Timeline) != 3 || one.Hosts[0].ID != "mac-7" || one.Hosts[0].Name != "pc-7" || len(one.Hosts) != 3 || len(other.Timeline) != 1 {
+		t.Errorf("%+v\n%+v", one, other)
 	}
 }
 

@@ -52,40 +52,50 @@ func (k *kase) story(i *Incident, inside func(packet.Addr) bool) {
 // roles lists the hosts and what they are in the attack.
 func (k *kase) roles(all []*detectors.Signal, inside func(packet.Addr) bool) []Host {
 	var hosts []Host
-	find := func(h detectors.HostKey) int {
-		return slices.IndexFunc(hosts, func(o Host) bool { return o.Key == h })
+	var ids []string // of hosts, in the tables
+	add := func(key detectors.HostKey, known *detectors.Known, role Role, at packet.Time) {
+		id := hostID(key, known)
+		if slices.Contains(ids, id) || len(hosts) >= MaxHosts {
+			return
+		}
+		ids = append(ids, id)
+		hosts = append(hosts, Host{Key: key, ID: known.ID, Name: known.Name, Role: role, First: at})
 	}
-	for _, s := range all {
-		if find(s.Actor) < 0 {
-			role := Actor
-			if len(hosts) == 0 {
-				role = FirstSeen
+	for _, n := range k.hosts { // by the number of a case's host, so that one machine is one line whatever its address
+		if len(n.signals) == 0 {
+			continue
+		}
+		first := n.signals[0]
+		for _, s := range n.signals {
+			if s.Start < first.Start {
+				first = s
 			}
-			hosts = append(hosts, Host{Key: s.Actor, Role: role, First: s.Start})
 		}
+		role := Actor
+		if slices.ContainsFunc(k.moves, func(m Move) bool { return m.To == n.key }) {
+			role = Pivot
+		}
+		last := n.signals[len(n.signals)-1] // it knows best who the host is
+		hosts = append(hosts, Host{
+			Key: first.Actor, ID: last.ActorHost.ID, Name: last.ActorHost.Name, Role: role, First: first.Start, Nats: phrase.Round(hostScore(n.signals, k.last)),
+		})
+		ids = append(ids, n.id)
 	}
-	for n := range hosts {
-		h := &hosts[n]
-		for _, o := range k.hosts {
-			if o.key == h.Key {
-				h.Nats = phrase.Round(hostScore(o.signals, k.last))
-			}
-		}
-		if h.Role == Actor && slices.ContainsFunc(k.moves, func(m Move) bool { return m.To == h.Key }) {
-			h.Role = Pivot
-		}
-	}
+	slices.SortStableFunc(hosts, func(a, b Host) int {
+		return cmp.Or(cmp.Compare(a.First, b.First), a.Key.Addr.Netip().Compare(b.Key.Addr.Netip()))
+	})
+	hosts[0].Role = FirstSeen
 	for _, s := range all {
-		if s.Peer.Addr == (packet.Addr{}) || len(hosts) >= MaxHosts || find(s.Peer) >= 0 {
+		if s.Peer.Addr == (packet.Addr{}) {
 			continue
 		}
 		role := Target
 		if !inside(s.Peer.Addr) && s.Stage >= detectors.StageC2 {
 			role = Destination
 		}
-		hosts = append(hosts, Host{Key: s.Peer, Role: role, First: s.Start})
+		add(s.Peer, &s.PeerHost, role, s.Start)
 	}
-	return hosts[:min(len(hosts), MaxHosts)]
+	return hosts
 }
 
 // top lists the techniques with the most weight behind them.

@@ -69,6 +69,7 @@ type stageDoc struct {
 type hostDoc struct {
 	IP       string          `json:"ip"`
 	Role     string          `json:"role"`
+	ID       string          `json:"id,omitempty"`
 	Name     string          `json:"name,omitempty"`
 	Critical bool            `json:"critical,omitempty"`
 	First    json.RawMessage `json:"first"`
@@ -128,7 +129,10 @@ func AppendIncident(b []byte, i *incident.Incident, env *Env) []byte {
 		own.Stages = append(own.Stages, stageDoc{s.Stage.String(), at(s.Start), at(s.End), s.Signals})
 	}
 	for _, h := range i.Hosts {
-		d := hostDoc{IP: h.Key.Addr.String(), Role: string(h.Role), First: at(h.First), Nats: h.Nats}
+		d := hostDoc{IP: h.Key.Addr.String(), ID: h.ID, Name: h.Name, Role: string(h.Role), First: at(h.First), Nats: h.Nats}
+		if h.Name != "" {
+			related.Hosts = append(related.Hosts, h.Name)
+		}
 		if env.site != nil {
 			if asset, ok := env.site.Asset(h.Key.Addr); ok {
 				d.Name, d.Critical = asset.Name, asset.Critical
