@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"neuromast/flows"
+	"neuromast/flows/hostgraph"
 	"neuromast/flows/identity"
 	"neuromast/sensor/packet"
 )
@@ -207,6 +208,8 @@ type Env interface {
 	// Host returns who has an address now: never nil, Number 0 where nobody is known there. Tables of a detector are best
 	// keyed by Host.Number (or Record.Hosts), which stays when a lease moves. Lent until the next item.
 	Host(HostKey) *identity.Host
+	// Graph tells who has talked to whom before this item, and what hosts are for.
+	Graph() *hostgraph.Graph
 	Emit(*Finding)                       // takes the finding over
 	Signal(*Finding)                     // tells the correlation without a finding: evidence too weak to be shown by itself
 	WakeAt(at packet.Time, token uint64) // asks for a Wake at a packet time after Now; tokens are the detector's own

@@ -9,6 +9,7 @@ import (
 	"neuromast/detectors/incident"
 	"neuromast/flows"
 	"neuromast/flows/enrich"
+	"neuromast/sensor/telemetry"
 )
 
 // analysis is the stage behind the workers: joins over connections first (who answers which interface, which name an
@@ -25,6 +26,7 @@ type analysis struct {
 
 	mu    sync.Mutex
 	shown engine.Stats
+	hosts telemetry.Hosts
 }
 
 // change has f run between two sets of facts, and waits for it.
@@ -48,6 +50,13 @@ func (a *analysis) stats() engine.Stats {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.shown
+}
+
+// known returns what is known of hosts as of the last set of facts.
+func (a *analysis) known() telemetry.Hosts {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.hosts
 }
 
 // Feed makes the joins of m's facts and hands it to the detectors. A join knows only what came before the fact.
@@ -76,6 +85,11 @@ func (a *analysis) Feed(m *flows.Merged) {
 	}
 	a.mu.Lock()
 	a.shown = a.engine.Stats()
+	hosts, graph := a.engine.Hosts().Stats(), a.engine.Graph().Stats()
+	a.hosts = telemetry.Hosts{
+		Known: hosts.Hosts, Evicted: hosts.Evicted, Contested: hosts.Contested,
+		Edges: graph.Edges, Dropped: graph.Evicted, Hub: graph.Hub,
+	}
 	a.mu.Unlock()
 }
 

@@ -24,7 +24,6 @@ import (
 	"neuromast/export/schema"
 	"neuromast/flows"
 	"neuromast/flows/enrich"
-	"neuromast/flows/identity"
 	"neuromast/sensor/capture"
 	"neuromast/sensor/config"
 	"neuromast/sensor/packet"
@@ -38,7 +37,6 @@ type session struct {
 	analysis *analysis
 	env      *schema.Env
 	site     *enrich.Site
-	hosts    *identity.Table
 	rules    int
 	files    *jsonl.Writer             // nil without --out
 	kafka    atomic.Pointer[publisher] // nil while no broker is configured
@@ -99,15 +97,12 @@ func newSession(ctx context.Context, p plan, cfg config.Config) (*session, error
 	}
 	s.env = schema.NewEnv(schema.Config{SensorID: cfg.Sensor.ID, Version: version, Site: s.site, Inputs: inputs})
 	s.fold.whole = uint64(cfg.Flows.Whole)
-	s.hosts = identity.New(cfg.Flows.Hosts, s.site.Internal, nil)
-	if p.out != "" {
-		s.hosts.NameRecords()
-	}
 	s.analysis = &analysis{
 		dets:    dets,
 		changes: make(chan func()),
 		engine: engine.New(dets, engine.Config{
-			Internal: s.site.Internal, Publish: s.publish, Hosts: s.hosts, Signal: s.signal, Sensor: cfg.Sensor.ID,
+			Internal: s.site.Internal, Publish: s.publish, Hosts: cfg.Flows.Hosts, Graph: cfg.Flows.Graph, Role: s.role,
+			Signal: s.signal, Sensor: cfg.Sensor.ID,
 		}),
 		endpoints: enrich.NewEndpoints(),
 		names:     enrich.NewNames(),
@@ -118,6 +113,9 @@ func newSession(ctx context.Context, p plan, cfg config.Config) (*session, error
 		s.analysis.incidents = incident.New(cfg.Incidents, s.site.Internal, s.publishIncident)
 	}
 	s.signals = cfg.Export.Kafka.Signals
+	if p.out != "" {
+		s.analysis.engine.Hosts().NameRecords()
+	}
 	s.pipeline, err = pipeline.New(pipeline.Config{
 		Workers: p.workers, Seed: p.seed, Live: p.live, Decoder: cfg.Packets.Decoder, Fragments: cfg.Packets.Fragments,
 		Table: cfg.Flows.Table, Proto: cfg.Flows.Parser,
@@ -383,6 +381,12 @@ func (s *session) summary(t *pipeline.Totals, elapsed time.Duration) report.Summ
 		}
 	}
 	return sum
+}
+
+// role is the role that the configuration gives an address.
+func (s *session) role(a packet.Addr) string {
+	asset, _ := s.site.Asset(a)
+	return asset.Role
 }
 
 // label names a host for people: its asset's name, else its own when it was found, else the name that clients looked it up by.

@@ -27,6 +27,7 @@ import (
 
 	"neuromast/detectors"
 	"neuromast/flows"
+	"neuromast/flows/hostgraph"
 	"neuromast/flows/identity"
 	"neuromast/sensor/packet"
 )
@@ -37,7 +38,9 @@ type Config struct {
 	Publish  func(*detectors.Finding) // takes each record over, in order; nil: only counted
 	Signal   func(*detectors.Signal)  // takes each signal over, in order; nil: none are made
 	Sensor   string                   // the name that signals carry
-	Hosts    *identity.Table          // who is who; the engine shows it every item before the detectors; nil: one of its own
+	Hosts    identity.Config          // who is who; zero: its default
+	Graph    hostgraph.Config         // who talks to whom; zero: its default
+	Role     func(packet.Addr) string // the role that the configuration gives an address; nil: none
 	MaxOpen  int                      // findings open at a time; 0: 4,096
 }
 
@@ -68,6 +71,8 @@ type Engine struct {
 	begun bool
 	ended bool
 
+	hosts *identity.Table
+	graph *hostgraph.Graph
 	watch watch
 
 	deadlines deadlines
@@ -124,13 +129,18 @@ func New(dets []detectors.Detector, cfg Config) *Engine {
 	if cfg.Internal == nil {
 		cfg.Internal = func(packet.Addr) bool { return false }
 	}
-	if cfg.Hosts == nil {
-		cfg.Hosts = identity.New(identity.Default(), cfg.Internal, nil)
+	if cfg.Hosts == (identity.Config{}) {
+		cfg.Hosts = identity.Default()
+	}
+	if cfg.Graph == (hostgraph.Config{}) {
+		cfg.Graph = hostgraph.Default()
 	}
 	if cfg.MaxOpen <= 0 {
 		cfg.MaxOpen = 4096
 	}
 	e := &Engine{cfg: cfg}
+	e.hosts = identity.New(cfg.Hosts, cfg.Internal, func(c *identity.Change) { e.graph.Changed(c) })
+	e.graph = hostgraph.New(cfg.Graph, e.hosts, cfg.Role)
 	e.run(dets)
 	e.env.e = e
 	e.ledger = newLedger(cfg.MaxOpen)
@@ -211,6 +221,12 @@ func (e *Engine) Finish() {
 	e.closeAll()
 }
 
+// Hosts returns who is who; it must not be asked while the engine is called.
+func (e *Engine) Hosts() *identity.Table { return e.hosts }
+
+// Graph returns who talks to whom, likewise.
+func (e *Engine) Graph() *hostgraph.Graph { return e.graph }
+
 // Stats returns what was done so far.
 func (e *Engine) Stats() Stats {
 	s := e.stats
@@ -246,7 +262,13 @@ func (e *Engine) tick(t packet.Time) {
 func (e *Engine) item(b *flows.Batch, it *flows.MergedItem) {
 	e.stats.Items++
 	e.env.batch = b
-	e.cfg.Hosts.See(b, &it.Item)
+	e.hosts.See(b, &it.Item)
+	e.show(b, it)
+	e.graph.See(b, &it.Item)
+}
+
+// show hands an item to the detectors that watch its kind.
+func (e *Engine) show(b *flows.Batch, it *flows.MergedItem) {
 	w := &e.watch
 	switch i := it.Index; it.Kind {
 	case flows.KindRecord:
@@ -296,7 +318,8 @@ func (v *env) Batch() *flows.Batch         { return v.batch }
 func (v *env) Internal(a packet.Addr) bool { return v.e.cfg.Internal(a) }
 func (v *env) Emit(f *detectors.Finding)   { v.e.emit(f) }
 
-func (v *env) Host(k detectors.HostKey) *identity.Host { return v.e.cfg.Hosts.Now(k) }
+func (v *env) Host(k detectors.HostKey) *identity.Host { return v.e.hosts.Now(k) }
+func (v *env) Graph() *hostgraph.Graph                 { return v.e.graph }
 func (v *env) Signal(f *detectors.Finding)             { v.e.complete(f); v.e.signal(f, false) }
 
 // WakeAt keeps a deadline; one at or before now becomes one nanosecond later, so that a Wake never asks for itself.

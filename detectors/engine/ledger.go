@@ -119,9 +119,9 @@ func (e *Engine) complete(f *detectors.Finding) {
 
 // known is what is known of who had an address at a time; 0: now.
 func (e *Engine) known(k detectors.HostKey, at packet.Time) detectors.Known {
-	h := e.cfg.Hosts.Now(k)
+	h := e.hosts.Now(k)
 	if at != 0 {
-		h = e.cfg.Hosts.At(k, at)
+		h = e.hosts.At(k, at)
 	}
 	return detectors.Known{ID: h.ID, Name: h.Name, MAC: h.MAC, By: h.By, Since: h.Since}
 }

@@ -18,6 +18,7 @@ import (
 	"neuromast/export/kafka"
 	"neuromast/export/spool"
 	"neuromast/flows/enrich"
+	"neuromast/flows/hostgraph"
 	"neuromast/flows/identity"
 	"neuromast/flows/proto"
 	"neuromast/flows/table"
@@ -92,7 +93,8 @@ type Flows struct {
 	Whole  uint32       `yaml:"whole"`  // unanswered attempts and DNS look-ups of one originator at one port that are written whole in a minute; the others are folded into one record with their sums; 0: all are written whole
 	Parser proto.Config `yaml:"parser"` // bounds of the protocol parsers
 
-	Hosts identity.Config `yaml:"hosts"` // who stands behind an address
+	Hosts identity.Config  `yaml:"hosts"` // who stands behind an address
+	Graph hostgraph.Config `yaml:"graph"` // who talks to whom
 }
 
 // Export configures the sinks.
@@ -107,7 +109,7 @@ func Default() Config {
 		Networks:   enrich.DefaultNetworks(),
 		Memory:     Memory{Budget: 512 << 20},
 		Packets:    Packets{Decoder: packet.Default(), Fragments: fragment.Default()},
-		Flows:      Flows{Whole: 100, Table: table.Default(), Parser: proto.Default(), Hosts: identity.Default()},
+		Flows:      Flows{Whole: 100, Table: table.Default(), Parser: proto.Default(), Hosts: identity.Default(), Graph: hostgraph.Default()},
 		Detectors:  catalog.Default(),
 		Incidents:  incident.Default(),
 		Export:     Export{Kafka: kafka.Default(), Spool: spool.Default()},
@@ -126,6 +128,7 @@ func (c *Config) Validate() error {
 		prefix("flows.table", c.Flows.Table.Validate()),
 		prefix("incidents", c.Incidents.Validate()),
 		prefix("flows.parser", c.Flows.Parser.Validate()),
+		prefix("flows.graph", c.Flows.Graph.Validate()),
 		prefix("flows.hosts", c.Flows.Hosts.Validate()),
 		prefix("", c.Detectors.Validate()),
 		prefix("export.kafka", c.Export.Kafka.Validate()),

@@ -34,6 +34,7 @@ type State struct {
 	LoadStep   int               `json:"load_step"`
 	Changes    uint64            `json:"load_changes"`
 	Flows      Flows             `json:"flows"`
+	Hosts      Hosts             `json:"hosts"`
 	Findings   []Findings        `json:"findings"`
 	Interfaces []Interface       `json:"interfaces"`
 	Export     Export            `json:"export"`
@@ -49,6 +50,16 @@ type Flows struct {
 	Max     uint64 `json:"max"`
 	Evicted uint64 `json:"evicted"`
 	Bytes   uint64 `json:"bytes"`
+}
+
+// Hosts is what is known of who is who, and who talks to whom.
+type Hosts struct {
+	Known     int    `json:"known"`
+	Evicted   uint64 `json:"evicted"`
+	Contested uint64 `json:"contested"` // evidence of who is who that was not believed
+	Edges     int    `json:"edges"`
+	Dropped   uint64 `json:"edges_evicted"`
+	Hub       uint64 `json:"hub_contacts"` // of clients with too many edges, only counted
 }
 
 // Findings counts the records of one rule in one state.

@@ -1,9 +1,8 @@
-// Package stat holds the statistics that detectors share: pure functions and small sketches without opinions. Counting
-// lives here, thresholds in the detectors.
+// Package sketch counts distinct things in bounded memory, over fixed hashes.
 //
 // Hashes are fixed, never seeded, so that every replay gives the same numbers; attackers who craft collisions can make a
 // sketch forget some of their own keys, and bounds hold regardless.
-package stat
+package sketch
 
 import (
 	"encoding/binary"
