@@ -6,7 +6,7 @@ auth.spray (few passwords on many accounts, T1110.003) and auth.guess (many pass
 
 Answers to log-ins, whatever carries them: Kerberos' first exchange (RFC 4120, 7.5.9: 6 no such principal, 18 locked, 24 wrong
 key; success only where the request proved the key), NTLM over SMB and DCE/RPC (MS-ERREF: C0000064 no such user, C000006A and
-C000006D wrong, C0000234 locked, C0000072 disabled), FTP, RDP with network level authentication by the order and sizes of its
+C000006D wrong, C0000234 locked, C0000072 disabled), FTP, VNC, RDP with network level authentication by the order and sizes of its
 sealed messages (the cookie names the user, cut at nine letters by some clients), and SSH by the sizes of its sealed answers,
 which tell no names.
 

@@ -27,6 +27,7 @@ var (
 	guessing  = detectors.Technique{ID: "T1110.001", Name: "Password Guessing", Tactic: "TA0006"}
 	overSSH   = detectors.Technique{ID: "T1021.004", Name: "SSH", Tactic: "TA0008"}
 	overRDP   = detectors.Technique{ID: "T1021.001", Name: "Remote Desktop Protocol", Tactic: "TA0008"}
+	overVNC   = detectors.Technique{ID: "T1021.005", Name: "VNC", Tactic: "TA0008"}
 	validUser = detectors.Technique{ID: "T1078", Name: "Valid Accounts", Tactic: "TA0001"}
 )
 
@@ -41,7 +42,7 @@ var rules = [numRules]detectors.Rule{
 	},
 	guess: {
 		ID: "auth.guess", Name: "Many passwords tried on one server", Stage: detectors.StageCredential,
-		Techniques: []detectors.Technique{guessing, overSSH, overRDP, validUser},
+		Techniques: []detectors.Technique{guessing, overSSH, overRDP, overVNC, validUser},
 	},
 }
 
@@ -158,11 +159,13 @@ func guessFinding(key detectors.HostKey, s *service, llr float64, quick, day int
 		WindowStart: s.episode.start, LLR: llr, Conns: slices.Clone(s.conns), Refs: slices.Clone(s.refs),
 		Techniques: []detectors.Technique{guessing},
 	}
-	if s.over == flows.AppSSH {
+	switch s.over {
+	case flows.AppSSH:
 		f.Techniques = append(f.Techniques, overSSH)
-	}
-	if s.over == flows.AppRDP {
+	case flows.AppRDP:
 		f.Techniques = append(f.Techniques, overRDP)
+	case flows.AppVNC:
+		f.Techniques = append(f.Techniques, overVNC)
 	}
 	n, within := quick, "10 minutes"
 	if day > quick {

@@ -68,6 +68,10 @@ func TestCases(t *testing.T) {
 		{"a slow guesser, one every 10 min and a bit: 0.05 (100-20)", `
 			0s every 13m times 100 10.0.0.5 logs 10.0.0.21 ftp root wrong
 			4m every 26m times 50 10.0.0.5 logs 10.0.0.21 ftp root wrong`, "auth.guess 4.00"},
+		{"guessing over VNC", `0s every 2s times 17 10.0.0.5 logs 10.0.0.40 vnc - wrong
+			3s every 7s times 7 10.0.0.5 logs 10.0.0.40 vnc - wrong`, "auth.guess 5.00"}, // 0.25 (24-4)
+		{"a VNC password that was wrong twice, then right", `0s every 20s times 2 10.0.0.5 logs 10.0.0.40 vnc - wrong
+			50s 10.0.0.5 logs 10.0.0.40 vnc - in`, ""},
 		{"one try a name over SMB is a spray and not guessing", `0s every 1s times 30 10.0.0.5 logs 10.0.0.9 smb user# wrong`, "auth.spray 6.00"},
 		{"anybody else's success tells nothing", `0s every 1s times 3000 10.0.0.5 logs 10.0.0.9 smb user# in`, ""},
 	} {

@@ -15,6 +15,7 @@ var carriers = map[string]struct {
 	port uint16
 }{
 	"kerberos": {flows.AppKerberos, 88}, "smb": {flows.AppSMB, 445}, "ftp": {flows.AppFTP, 21}, "ssh": {flows.AppSSH, 22}, "rdp": {flows.AppRDP, 3389},
+	"vnc": {flows.AppVNC, 5900},
 }
 
 // conn is the connection of a fact; number 0: one of its own.

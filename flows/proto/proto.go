@@ -18,6 +18,7 @@ import (
 	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/ssh"
 	"neuromast/flows/proto/tls"
+	"neuromast/flows/proto/vnc"
 )
 
 // Config bounds the parsers of one shard; there are flows.NumShards of them.
@@ -59,6 +60,7 @@ type Stats struct {
 	SSH        ssh.Stats
 	HTTP       http.Stats
 	RDP        rdp.Stats
+	VNC        vnc.Stats
 }
 
 // Malformed returns, by application, what contradicted itself: messages, and connections where one is enough to give up.
@@ -67,6 +69,7 @@ func (s *Stats) Malformed() map[flows.App]uint64 {
 		flows.AppDNS: s.DNS.Malformed, flows.AppTLS: s.TLS.Malformed, flows.AppDCERPC: s.RPC.Malformed + s.SMB.RPC.Malformed, flows.AppSMB: s.SMB.Malformed,
 		flows.AppKerberos: s.Kerberos.Malformed, flows.AppSSH: s.SSH.Malformed, flows.AppHTTP: s.HTTP.TooLong, flows.AppFTP: s.FTP.LongLines,
 		flows.AppRDP: s.RDP.Malformed,
+		flows.AppVNC: s.VNC.Malformed,
 	}
 }
 
@@ -87,4 +90,5 @@ func (s *Stats) Add(o Stats) {
 	s.SSH.Add(o.SSH)
 	s.HTTP.Add(o.HTTP)
 	s.RDP.Add(o.RDP)
+	s.VNC.Add(o.VNC)
 }

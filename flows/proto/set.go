@@ -11,6 +11,7 @@ import (
 	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/ssh"
 	"neuromast/flows/proto/tls"
+	"neuromast/flows/proto/vnc"
 	"neuromast/flows/stream"
 	"neuromast/sensor/packet"
 )
@@ -46,7 +47,8 @@ func New(cfg Config) *Set {
 // parsed says that the application has a parser over TCP.
 func parsed(app flows.App) bool {
 	switch app {
-	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC, flows.AppSMB, flows.AppKerberos, flows.AppFTP, flows.AppSSH, flows.AppHTTP, flows.AppRDP:
+	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC, flows.AppSMB, flows.AppKerberos, flows.AppFTP, flows.AppSSH, flows.AppHTTP,
+		flows.AppRDP, flows.AppVNC:
 		return true
 	}
 	return false
@@ -67,6 +69,8 @@ func (s *Set) parser(app flows.App) stream.Parser {
 		return ssh.New(&s.stats.SSH)
 	case flows.AppRDP:
 		return rdp.New(&s.stats.RDP)
+	case flows.AppVNC:
+		return vnc.New(&s.stats.VNC)
 	case flows.AppKerberos:
 		return kerberos.New(&s.stats.Kerberos)
 	case flows.AppDCERPC:
