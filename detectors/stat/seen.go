@@ -68,6 +68,18 @@ func (s *Seen) Add(now packet.Time, hash uint64) (isNew bool) {
 	return isNew
 }
 
+// Has says whether a key was met within the span, without entering it.
+func (s *Seen) Has(now packet.Time, hash uint64) bool {
+	s.advance(now)
+	n, h2 := uint64(len(s.filters[0])*64), Mix(hash)|1
+	for g := range generations {
+		if s.has(g, hash, h2, n) {
+			return true
+		}
+	}
+	return false
+}
+
 // Early returns how often memory was cut short because more keys came than it was made for.
 func (s *Seen) Early() uint64 { return s.early }
 

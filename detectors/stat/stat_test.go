@@ -70,6 +70,7 @@ func TestPoissonTail(t *testing.T) {
 		{1, 10, 1.1143e-7},
 		{700, 1, 1},
 		{0, 3, 0},
+		{1, 1000, 0}, // below what a number holds
 	} {
 		if got := PoissonTail(tt.lambda, tt.x); !near(got, tt.want, tt.want*1e-4) {
 			t.Errorf("PoissonTail(%v, %d) = %v, want %v", tt.lambda, tt.x, got, tt.want)

@@ -29,7 +29,7 @@ func PoissonTail(lambda float64, x int) float64 {
 	for k := x; ; k++ {
 		sum += term
 		term *= lambda / float64(k+1)
-		if float64(k) > lambda && term < sum*1e-17 {
+		if float64(k) > lambda && term <= sum*1e-17 {
 			return min(1, sum)
 		}
 	}
