@@ -57,8 +57,8 @@ func newMeter(cfg Config) *meter {
 	return &meter{cfg: cfg, byID: map[string]*heard{}, incidents: map[string]*incident{}, edges: map[[2]packet.Addr]struct{}{}}
 }
 
-// Finding takes a record of a finding.
-func (m *meter) Finding(f *detectors.Finding) {
+// finding takes a record of a finding.
+func (m *meter) finding(f *detectors.Finding) {
 	id := f.ID()
 	h := m.byID[id]
 	if h == nil {
@@ -81,9 +81,8 @@ func (m *meter) Finding(f *detectors.Finding) {
 	}
 }
 
-// Incident takes a record of an incident: its id, when it was said, the hosts that it names and its risk. The engine has
-// none yet; who joins findings into incidents calls this.
-func (m *meter) Incident(id string, at packet.Time, hosts []packet.Addr, risk float64) {
+// incident takes a record of an incident.
+func (m *meter) incident(id string, at packet.Time, hosts []packet.Addr, risk float64) {
 	i := m.incidents[id]
 	if i == nil {
 		i = &incident{at: at}
@@ -202,6 +201,7 @@ type TechniqueResult struct {
 type IntrusionResult struct {
 	Steps, Alarmed, Noticed int
 	Hops                    int
+	Stages                  int           // different ones that an alarm told of
 	Found                   bool          // by an alarm at least
 	Delay                   time.Duration // from the first step to the first alarm
 	Incident                bool
@@ -334,6 +334,7 @@ func (m *meter) result(s *site, stats engine.Stats) *Result {
 		}
 		out := IntrusionResult{Hops: i.Hops}
 		first := packet.Time(0)
+		stages := map[detectors.Stage]bool{}
 		for _, st := range steps {
 			if st.in != n {
 				continue
@@ -353,6 +354,7 @@ func (m *meter) result(s *site, stats engine.Stats) *Result {
 			t.Edge.add(named)
 			if alarm != 0 {
 				out.Alarmed++
+				stages[st.at.Stage] = true
 				t.delays = append(t.delays, max(0, alarm.Sub(st.at.Start)))
 				if first == 0 || alarm < first {
 					first = alarm
@@ -365,6 +367,7 @@ func (m *meter) result(s *site, stats engine.Stats) *Result {
 		if out.Steps == 0 {
 			continue
 		}
+		out.Stages = len(stages)
 		if first != 0 {
 			out.Found, out.Delay = true, max(0, first.Sub(i.Start()))
 		}

@@ -45,11 +45,12 @@ func (r *Result) Markdown(w io.Writer) error {
 
 	found, incidents := Tally{}, Tally{}
 	var delays []time.Duration
-	steps, alarmed, noticed := 0, 0, 0
+	steps, alarmed, noticed, story := 0, 0, 0, Tally{}
 	for _, i := range r.Intrusions {
 		found.add(i.Found)
 		incidents.add(i.Incident)
 		steps, alarmed, noticed = steps+i.Steps, alarmed+i.Alarmed, noticed+i.Noticed
+		story.add(i.Stages >= 3)
 		if i.Found {
 			delays = append(delays, i.Delay)
 		}
@@ -66,6 +67,7 @@ func (r *Result) Markdown(w io.Writer) error {
 		fmt.Fprintf(&b, "| the same in the days of learning | %.2f |\n", float64(early)/r.EarlyDays*1000)
 	}
 	fmt.Fprintf(&b, "| intrusions with an alarm | %s |\n", share(found))
+	fmt.Fprintf(&b, "| intrusions with alarms of three stages or more | %s |\n", share(story))
 	if n := len(delays); n > 0 {
 		slices.Sort(delays)
 		fmt.Fprintf(&b, "| first step to first alarm, median and 90th percentile | %s, %s |\n", brief(delays[n/2]), brief(delays[n*9/10]))

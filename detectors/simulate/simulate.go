@@ -54,14 +54,22 @@ type Config struct {
 	Volume     float64 // share of the daily bulk that is played; 1: all
 }
 
-// Play runs the site through the detectors and returns what was measured.
-func Play(cfg Config, dets []detectors.Detector) (*Result, error) {
+// Join makes what stands behind the detectors and joins their signals into incidents: it is given whom to tell of each
+// record of an incident (its id, when, the hosts that it names, its risk) and returns who takes the signals.
+type Join func(tell func(id string, at packet.Time, hosts []packet.Addr, risk float64)) (take func(*detectors.Signal))
+
+// Play runs the site through the detectors and returns what was measured; a nil join means that there are no incidents.
+func Play(cfg Config, dets []detectors.Detector, join Join) (*Result, error) {
 	if cfg.Hosts < 50 || cfg.Days < 1 || cfg.Volume <= 0 || cfg.Intrusions > 0 && cfg.Learn >= cfg.Days {
 		return nil, fmt.Errorf("simulate: %+v can't be played", cfg)
 	}
 	s := newSite(cfg)
 	m := newMeter(cfg)
-	e := engine.New(dets, engine.Config{Internal: internal, Publish: m.Finding})
+	out := engine.Config{Internal: internal, Publish: m.finding}
+	if join != nil {
+		out.Signal = join(m.incident)
+	}
+	e := engine.New(dets, out)
 	s.begin()
 	s.intrude()
 	s.run(func(b *flows.Batch) {

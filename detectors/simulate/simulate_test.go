@@ -42,7 +42,7 @@ func play(t *testing.T, c Config) *Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Play(c, dets)
+	r, err := Play(c, dets, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func (w *witness) SQL(e detectors.Env, d *flows.SQL)           { w.see(e, "sql",
 func TestSamePlayTwice(t *testing.T) {
 	run := func(seed uint64) *witness {
 		w := &witness{kind: map[string]int{}}
-		if _, err := Play(Config{Hosts: 100, Days: 2, Learn: 1, Seed: seed, Intrusions: 8, Volume: 0.3}, []detectors.Detector{w}); err != nil {
+		if _, err := Play(Config{Hosts: 100, Days: 2, Learn: 1, Seed: seed, Intrusions: 8, Volume: 0.3}, []detectors.Detector{w}, nil); err != nil {
 			t.Fatal(err)
 		}
 		return w
@@ -149,7 +149,7 @@ func TestSamePlayTwice(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	for _, c := range []Config{{Hosts: 10, Days: 1, Volume: 1}, {Hosts: 100, Volume: 1}, {Hosts: 100, Days: 1}, {Hosts: 100, Days: 2, Learn: 2, Volume: 1, Intrusions: 1}} {
-		if _, err := Play(c, nil); err == nil {
+		if _, err := Play(c, nil, nil); err == nil {
 			t.Errorf("%+v is played", c)
 		}
 	}
@@ -204,9 +204,9 @@ func TestIncidents(t *testing.T) {
 	m, s := newMeter(c), newSite(c)
 	a := addr4(10, 1, 0, 20)
 	s.plan = []*Intrusion{{Steps: []Step{{Technique: "x", From: a, To: []packet.Addr{a}, Start: Start.Add(30 * time.Hour), End: Start.Add(31 * time.Hour)}}}}
-	m.Incident("one", Start.Add(30*time.Hour+time.Minute), []packet.Addr{a}, 90)
-	m.Incident("two", Start.Add(50*time.Hour), []packet.Addr{a}, 90)
-	m.Incident("three", Start.Add(30*time.Hour), []packet.Addr{a}, 30)
+	m.incident("one", Start.Add(30*time.Hour+time.Minute), []packet.Addr{a}, 90)
+	m.incident("two", Start.Add(50*time.Hour), []packet.Addr{a}, 90)
+	m.incident("three", Start.Add(30*time.Hour), []packet.Addr{a}, 30)
 	r := m.result(s, engine.Stats{})
 	if r.Incidents != (Tally{1, 2}) || !r.Intrusions[0].Incident || !slices.Equal(r.Plays, []Config{c}) {
 		t.Errorf("%+v, %+v", r.Incidents, r.Intrusions)

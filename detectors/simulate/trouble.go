@@ -29,6 +29,7 @@ func (s *site) trouble() {
 		{4, [2]int{8, 17}, s.oldDevice},
 		{3, [2]int{8, 17}, s.moves},
 		{1, [2]int{8, 18}, s.newNode},
+		{0.3, [2]int{8, 18}, s.settings},
 	} {
 		n := weeks * t.perWeek
 		count := int(n)
@@ -210,4 +211,11 @@ func people(n, from int) []string {
 		out[i] = fmt.Sprintf("u%05d", from+i)
 	}
 	return out
+}
+
+// settings is the administrator of a database, who changes its options.
+func (s *site) settings() {
+	d, db := some(s.rng, s.admins), s.some(database)
+	s.honest.Statement(s.now, d.from.addr, db.addr, d.who.User, "Microsoft SQL Server Management Studio",
+		"EXEC sp_configure 'show advanced options', 1; RECONFIGURE", "EXEC sp_configure 'max server memory (MB)', 65536; RECONFIGURE")
 }

@@ -19,6 +19,11 @@ func (s *site) begin() {
 			s.every(h, time.Hour, time.Hour, s.replicate)
 		case application:
 			s.every(h, 4*time.Hour, 4*time.Hour, s.serve)
+			if h == s.byRole[application][0] {
+				s.nightly(h, 3*time.Hour, s.identities)
+			}
+		case mailServer:
+			s.every(h, 20*time.Minute, 20*time.Minute, s.addresses)
 		case linux:
 			s.every(h, 8*time.Hour, 4*time.Hour, s.update)
 		case monitoring:
@@ -85,6 +90,9 @@ func (s *site) arrive(h *host) {
 	a, at := s.honest, s.now
 	renew := s.chance(0.8)
 	a.Lease(at, h.mac, h.addr, h.dc.addr, h.router(), h.dc.addr, h.name, renew)
+	if other := s.some(controller); !renew && other != h.dc { // two servers share the leases: both offer
+		a.Offer(at.Add(3*time.Millisecond), h.mac, h.addr, other.addr, h.router(), other.addr)
+	}
 	a.Resolve(at.Add(time.Second), h.addr, h.mac, h.router(), s.lives)
 	a.Ask(at.Add(2*time.Second), h.addr, h.dc.addr, "_ldap._tcp.dc._msdcs."+domain, 33, "0 100 389 "+h.dc.name+"."+domain)
 	at = a.SecureChannel(at.Add(3*time.Second), h.addr, h.dc.addr)
@@ -283,6 +291,21 @@ func (s *site) serve(h *host) {
 			a.Statement(s.now.Add(time.Minute), h.addr, db.addr, h.user, "SQLAgent", "EXEC master..xp_cmdshell 'bcp orders out d:\\export\\orders.csv'")
 		}
 	}
+}
+
+// identities is the nightly run of a program that manages identities: it takes the whole directory, with its rights.
+func (s *site) identities(h *host) {
+	n := uint32(s.cfg.Hosts)
+	s.honest.Directory(s.now, h.addr, h.dc.addr, h.account(), false,
+		acts.Search{Base: root, Filter: "(&(objectCategory=person)(objectClass=user))", Attributes: "sAMAccountName mail memberOf", Entries: n, PageSize: 1000, Scope: 2},
+		acts.Search{Base: root, Filter: "(objectClass=group)", Attributes: "member nTSecurityDescriptor", Entries: n / 3, PageSize: 1000, Scope: 2, SDFlags: true})
+}
+
+// addresses is a mail server that looks people up.
+func (s *site) addresses(h *host) {
+	s.honest.Directory(s.now, h.addr, h.dc.addr, h.account(), s.chance(0.5),
+		acts.Search{Base: root, Filter: fmt.Sprintf("(proxyAddresses=smtp:u%05d@%s)", s.rng.IntN(900), domain), Attributes: "mail homeMDB", Entries: 1, Scope: 2},
+		acts.Search{Base: "CN=Configuration," + root, Filter: "(objectClass=msExchExchangeServer)", Attributes: "serverRole", Entries: 4, Scope: 2})
 }
 
 // update is a Linux server that looks for packages, and automation that comes by.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"time"
 
 	"neuromast/detectors/catalog"
@@ -42,11 +43,13 @@ func run(args []string, stdout io.Writer) (err error) {
 			return err
 		}
 		started := time.Now()
-		r, err := simulate.Play(c, dets)
+		r, err := simulate.Play(c, dets, nil)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "%d hosts, %d days, seed %d: %d items in %v\n", c.Hosts, c.Days, c.Seed, r.Items, time.Since(started).Round(time.Second))
+		var mem runtime.MemStats
+		runtime.ReadMemStats(&mem)
+		fmt.Fprintf(os.Stderr, "%d hosts, %d days, seed %d: %d items in %v, %d MB\n", c.Hosts, c.Days, c.Seed, r.Items, time.Since(started).Round(time.Second), mem.Sys>>20)
 		if all == nil {
 			all = r
 		} else {
