@@ -19,7 +19,15 @@ type File struct {
 	Access                     uint32
 	Disposition                uint32
 	Created, Final             bool
+	Entropy                    uint16 // of the first 64 bytes, in hundredths of bits; 0: that of a document where bytes are read or written
 }
+
+// The disorder of a file's first 64 bytes, in hundredths of bits per byte: of documents, which are archives with a plain head, and of
+// what was encrypted (64 random bytes have 5.76 on average).
+const (
+	documentEntropy = 430
+	randomEntropy   = 576
+)
 
 // SMB enters an operation that the server answered.
 func (l *Link) SMB(op flows.SMBOp, f File) *Link {
@@ -37,6 +45,12 @@ func (l *Link) SMB(op flows.SMBOp, f File) *Link {
 			User: o.PutString(user), Bytes: f.Bytes, Status: f.Status, Access: f.Access, Disposition: f.Disposition, Created: f.Created, Final: f.Final,
 		}
 		s.HeadLen = uint8(copy(s.Head[:], f.Head))
+		if op == flows.SMBWrite || op == flows.SMBRead {
+			s.Sample, s.Entropy = uint8(min(f.Bytes, 64)), f.Entropy
+			if s.Entropy == 0 {
+				s.Entropy = documentEntropy
+			}
+		}
 		if op == flows.SMBNegotiate {
 			s.Dialect = 0x0311
 		}
@@ -576,6 +590,7 @@ func (s *Scene) Work(at packet.Time, from, to packet.Addr, who Account, share st
 	name := func() string {
 		return fmt.Sprintf(`dept%d\project%d\file%d.docx`, s.Rand.IntN(9), s.Rand.IntN(40), s.Rand.IntN(900))
 	}
+	l.SMB(flows.SMBList, File{Share: unc, Path: fmt.Sprintf("dept%d", s.Rand.IntN(9)), NewPath: "*"})
 	for range reads {
 		l.read(unc, name(), "PK\x03\x04", uint64(20000+s.Rand.IntN(400000))).Wait(every)
 	}
@@ -604,7 +619,7 @@ func (s *Scene) Storm(at packet.Time, from, to packet.Addr, who Account, share s
 		var head [16]byte
 		binary.LittleEndian.PutUint64(head[:], s.Rand.Uint64())
 		binary.LittleEndian.PutUint64(head[8:], s.Rand.Uint64())
-		l.SMB(flows.SMBWrite, File{Share: unc, Path: path, Head: string(head[:]), Bytes: size, Final: true})
+		l.SMB(flows.SMBWrite, File{Share: unc, Path: path, Head: string(head[:]), Bytes: size, Final: true, Entropy: randomEntropy})
 		l.SMB(flows.SMBRename, File{Share: unc, Path: path, NewPath: path + ending})
 		if i%20 == 0 {
 			l.write(unc, path[:len(path)-len("file0.docx")]+"README_RESTORE.txt", "Your", 1200)
@@ -647,4 +662,41 @@ func (s *Scene) Unpack(at packet.Time, from, to packet.Addr, who Account, share 
 		l.write(unc, path, "\x00\x01data", uint64(1000+s.Rand.IntN(100000))).Wait(every)
 	}
 	return l.Close()
+}
+
+// sealed opens a session that goes over to encryption: sizes are what is left.
+func (s *Scene) sealed(at packet.Time, from, to packet.Addr, who Account) *Link {
+	l := s.Open(at, from, to, 445, flows.AppSMB)
+	return l.SMB(flows.SMBNegotiate, File{}).LogOn(who, flows.AppSMB, 0).SMB(flows.SMBEncrypted, File{})
+}
+
+// sizes enters what the sizes of encrypted messages tell.
+func (l *Link) sizes(x flows.Sealed, sizes string) *Link {
+	user := l.user
+	x.First = l.At
+	l.fact(x.Wrote+100*uint64(x.Calls), x.Read+200*uint64(x.Calls), func(o *flows.Out, m flows.Meta, c flows.Conn) {
+		o.SMB(&flows.SMB{Meta: m, Conn: c, Op: flows.SMBSealed, User: o.PutString(user), Path: o.PutString(sizes), Sealed: x})
+	})
+	return l
+}
+
+// SealedWork reads and saves files of a server that encrypts.
+func (s *Scene) SealedWork(at packet.Time, from, to packet.Addr, who Account, wrote, read uint64) packet.Time {
+	l := s.sealed(at, from, to, who)
+	l.sizes(flows.Sealed{Calls: 1, Bindings: 1, Exchanges: 6, Largest: 600}, "72 68 96")
+	return l.Wait(30*time.Second).sizes(flows.Sealed{Wrote: wrote, Read: read, Bindings: 1, Exchanges: 40}, "").Close()
+}
+
+// SealedAccounts lists users and groups over an encrypted session.
+func (s *Scene) SealedAccounts(at packet.Time, from, dc packet.Addr, who Account) packet.Time {
+	l := s.sealed(at, from, dc, who)
+	l.Wait(100 * time.Millisecond)
+	return l.sizes(flows.Sealed{Calls: 11, Domains: 1, Builtin: 1, Bindings: 1, Exchanges: 24, Largest: 1052}, "72 68 92 36 52").Close()
+}
+
+// SealedExec brings a program and runs it as a service, over an encrypted session.
+func (s *Scene) SealedExec(at packet.Time, from, to packet.Addr, who Account) packet.Time {
+	l := s.sealed(at, from, to, who).sizes(flows.Sealed{Wrote: 145568, Exchanges: 8}, "")
+	l.Wait(2 * time.Second)
+	return l.sizes(flows.Sealed{Calls: 7, Wrote: 145568, Bindings: 1, Exchanges: 24, Largest: 80}, "72 68 112").Close()
 }

@@ -131,6 +131,10 @@ var plays = map[string]func(t *told){
 	"smb policy":    func(t *told) { t.Policy(t.at, t.from, t.to, t.who, "example.net") },
 	"smb print":     func(t *told) { t.Print(t.at, t.from, t.to, t.who, t.name) },
 
+	"smb sealedwork":  func(t *told) { t.SealedWork(t.at, t.from, t.to, t.who, 100000, 400000) },
+	"smb sealedusers": func(t *told) { t.SealedAccounts(t.at, t.from, t.to, t.who) },
+	"smb sealedexec":  func(t *told) { t.SealedExec(t.at, t.from, t.to, t.who) },
+
 	"rpc wmiexec":   func(t *told) { t.WMIExec(t.at, t.from, t.to, t.who, true) },
 	"rpc dcomexec":  func(t *told) { t.DCOMExec(t.at, t.from, t.to, t.who) },
 	"rpc schtasks":  func(t *told) { t.SchTasks(t.at, t.from, t.to, t.who, true) },

@@ -264,6 +264,13 @@ var discoveries = []technique{
 	{"accounts over samr", "T1087.002", detectors.StageDiscovery, one(func(x *intruder, dc packet.Addr) packet.Time {
 		return x.acts.Accounts(x.now, x.at.addr, dc, x.who)
 	})},
+	{"accounts over samr, encrypted", "T1087.002", detectors.StageDiscovery, one(func(x *intruder, dc packet.Addr) packet.Time {
+		return x.acts.SealedAccounts(x.now, x.at.addr, dc, x.who)
+	})},
+	{"scan of living hosts, slow", "T1046", detectors.StageDiscovery, func(x *intruder) ([]packet.Addr, packet.Time) {
+		to := x.pick(40, application, fileServer, database, linux)
+		return to, x.acts.Scan(x.now, x.at.addr, to, []uint16{445, 22, 3389}, time.Minute)
+	}},
 	{"sessions of many hosts", "T1049", detectors.StageDiscovery, many(20, 300*time.Millisecond, func(x *intruder, at packet.Time, to packet.Addr) packet.Time {
 		return x.acts.Sessions(at, x.at.addr, to, x.at.account())
 	}, anyWindows...)},
@@ -324,6 +331,24 @@ var thefts = []technique{
 		}
 		return append(to, victims...), at
 	}},
+	{"names poisoned", "T1557.001", detectors.StageCredential, func(x *intruder) ([]packet.Addr, packet.Time) {
+		victims := x.pick(5, workstation)
+		at := x.now
+		for i, v := range victims {
+			x.acts.Poison(at, v, x.at.addr, []string{"wpad", "fileserv", "intranett", "prnt", "mailserv"}[i%5])
+			at = at.Add(time.Duration(x.r.IntN(90)) * time.Second)
+		}
+		return victims, at
+	}},
+	{"DHCP, false server", "T1557.003", detectors.StageCredential, func(x *intruder) ([]packet.Addr, packet.Time) {
+		victims := x.pick(3, workstation)
+		at := x.now
+		for _, v := range victims {
+			x.acts.Offer(at, x.byAddr[v].mac, v, x.at.addr, x.at.addr, x.at.addr)
+			at = at.Add(20 * time.Minute)
+		}
+		return victims, at
+	}},
 	{"ARP spoofing", "T1557.002", detectors.StageCredential, func(x *intruder) ([]packet.Addr, packet.Time) {
 		victim := x.at.addr
 		victim[15] = 20 + byte(x.r.IntN(100))
@@ -379,6 +404,9 @@ var moves = []technique{
 	{"DCOM (MMC20)", "T1021.003", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
 		return x.acts.DCOMExec(x.now, x.at.addr, to, x.who)
 	}, anyWindows...)},
+	{"service, encrypted session", "T1569.002", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.SealedExec(x.now, x.at.addr, to, x.who)
+	}, anyWindows...)},
 	{"WinRM", "T1021.006", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
 		return x.acts.WinRM(x.now, x.at.addr, to, x.who, 3+x.r.IntN(6))
 	}, application, fileServer, database)},
@@ -415,6 +443,10 @@ var ends = []technique{
 	{"DNS tunnel", "T1048.003", detectors.StageExfiltration, one(func(x *intruder, dc packet.Addr) packet.Time {
 		return x.acts.Tunnel(x.now, x.at.addr, dc, fmt.Sprintf("sync%d.example", x.r.IntN(1000)), 40000, 400*time.Millisecond)
 	})},
+	{"upload outside", "T1048.002", detectors.StageExfiltration, func(x *intruder) ([]packet.Addr, packet.Time) {
+		out := addr4(185, 220, 101, byte(1+x.r.IntN(250)))
+		return []packet.Addr{out}, x.acts.TLS(x.now, x.at.addr, out, 443, "files.example.org", "t12d190800_d83cc789557e_7af1ed941c26", 3*time.Hour, 2e9, 4e6)
+	}},
 	{"event log cleared", "T1070.001", detectors.StageImpairment, hold(func(x *intruder, to packet.Addr) packet.Time {
 		at := x.acts.SchTasks(x.now, x.at.addr, to, x.who, true)
 		return x.acts.ClearLog(at.Add(time.Minute), x.at.addr, to, x.who)

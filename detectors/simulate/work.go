@@ -198,6 +198,10 @@ func (s *site) act(h *host, what int) {
 			a.Down(now, h.addr, server.addr, 445)
 			return
 		}
+		if int(server.addr[15])%3 == 0 { // this one encrypts
+			a.SealedWork(now, h.addr, server.addr, h.account(), uint64(s.rng.ExpFloat64()*200000), uint64(s.rng.ExpFloat64()*400000))
+			return
+		}
 		a.Work(now, h.addr, server.addr, h.account(), "Team", 1+s.rng.IntN(3), s.rng.IntN(3), 20*time.Second)
 	case 3:
 		app := s.some(application)
