@@ -58,11 +58,12 @@ func (s *site) intrude() {
 		s.plan = append(s.plan, x.what)
 		days := s.cfg.Days - s.cfg.Learn
 		begin := Start.Add(time.Duration(s.cfg.Learn)*24*time.Hour + time.Duration(x.r.Float64()*0.75*float64(days)*float64(24*time.Hour)))
-		s.clock.at(begin, func() { x.begin(i) })
+		s.clock.at(begin, func() { x.begin(i + int(s.cfg.Seed)*s.cfg.Intrusions) })
 	}
 }
 
-// begin is the foothold; every technique comes first in some intrusion, so that few of them are enough to see all.
+// begin is the foothold; techniques take turns, over plays whose seeds follow one another too, so that few intrusions are enough
+// to see all.
 func (x *intruder) begin(i int) {
 	x.at = some(x.r, x.byRole[workstation])
 	x.who = x.at.account()

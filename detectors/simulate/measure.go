@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"neuromast/detectors"
 	"neuromast/detectors/engine"
+	"neuromast/detectors/incident"
 	"neuromast/flows"
 	"neuromast/sensor/packet"
 )
@@ -33,11 +35,22 @@ type heard struct {
 	alarmAt  packet.Time
 }
 
-// incident is an incident as it was last said.
-type incident struct {
-	at    packet.Time
-	hosts []packet.Addr
-	risk  float64
+// told is an incident over all its records.
+type told struct {
+	*incident.Incident               // as it was last said
+	first              packet.Time   // when it was first said
+	began              []packet.Addr // the hosts that acted then
+	risk               float64       // the highest
+}
+
+// acting lists the hosts that act in an incident.
+func acting(i *incident.Incident) (out []packet.Addr) {
+	for _, h := range i.Hosts {
+		if h.Role == incident.FirstSeen || h.Role == incident.Pivot || h.Role == incident.Actor {
+			out = append(out, h.Key.Addr)
+		}
+	}
+	return out
 }
 
 // meter listens to what comes out of the engine and counts what goes in.
@@ -45,7 +58,7 @@ type meter struct {
 	cfg       Config
 	byID      map[string]*heard
 	found     []*heard
-	incidents map[string]*incident
+	incidents map[string]*told
 	kinds     [flows.KindSQL + 1]uint64
 	items     uint64
 	hour      int64
@@ -54,7 +67,7 @@ type meter struct {
 }
 
 func newMeter(cfg Config) *meter {
-	return &meter{cfg: cfg, byID: map[string]*heard{}, incidents: map[string]*incident{}, edges: map[[2]packet.Addr]struct{}{}}
+	return &meter{cfg: cfg, byID: map[string]*heard{}, incidents: map[string]*told{}, edges: map[[2]packet.Addr]struct{}{}}
 }
 
 // finding takes a record of a finding.
@@ -81,14 +94,18 @@ func (m *meter) finding(f *detectors.Finding) {
 	}
 }
 
-// incident takes a record of an incident.
-func (m *meter) incident(id string, at packet.Time, hosts []packet.Addr, risk float64) {
-	i := m.incidents[id]
-	if i == nil {
-		i = &incident{at: at}
-		m.incidents[id] = i
+// incident takes a record of an incident. One that became a part of another is no more.
+func (m *meter) incident(i *incident.Incident) {
+	if i.SupersededBy != "" {
+		delete(m.incidents, i.ID)
+		return
 	}
-	i.hosts, i.risk = slices.Clone(hosts), max(i.risk, risk)
+	t := m.incidents[i.ID]
+	if t == nil {
+		t = &told{first: i.At, began: acting(i)}
+		m.incidents[i.ID] = t
+	}
+	t.Incident, t.risk = i, max(t.risk, i.Risk())
 }
 
 // count looks at what goes in.
@@ -204,24 +221,34 @@ type IntrusionResult struct {
 	Stages                  int           // different ones that an alarm told of
 	Found                   bool          // by an alarm at least
 	Delay                   time.Duration // from the first step to the first alarm
-	Incident                bool
+	Incidents               int           // that tell of it
+	Swallowed               bool          // an older incident has hosts of it
+	Risk                    float64       // of the highest of them
+	IncidentDelay           time.Duration // from the first step to the first of them
+	Hosts                   Tally         // hosts that acted: of all, those in the incident that has most of them
 }
 
 // Result is what one or more plays measured.
 type Result struct {
-	Plays      []Config
-	Rules      []*RuleResult
-	Techniques []*TechniqueResult
-	Intrusions []IntrusionResult
-	Items      uint64
-	Days       int     // after Learn
-	HostDays   float64 // of them
-	EarlyDays  float64 // host days before
-	Edges      uint64  // pairs of hosts and hour with a log-on or session between them, all honest but a few
-	FalseEdges [2]uint64
-	Unplaced   int   // findings about an intruder's host that no step explains: neither false nor true
-	Incidents  Tally // true ones of all that reached an alarm's risk
-	Engine     engine.Stats
+	Plays          []Config
+	Rules          []*RuleResult
+	Techniques     []*TechniqueResult
+	Intrusions     []IntrusionResult
+	Items          uint64
+	Days           int     // after Learn
+	HostDays       float64 // of them
+	EarlyDays      float64 // host days before
+	Edges          uint64  // pairs of hosts and hour with a log-on or session between them, all honest but a few
+	FalseEdges     [2]uint64
+	Unplaced       int   // findings about an intruder's host that no step explains: neither false nor true
+	FalseIncidents []int // by day after Learn
+	FalseHigh      []int // of them, those of risk 73 and more
+	EarlyIncidents int   // in the days of learning
+	TrueIncidents  int
+	Strangers      Tally  // of the acting hosts in true incidents, those that no intruder held
+	Moves          Tally  // of the moves from host to host in true incidents, those that an intruder made
+	Example        string // a false incident's message
+	Engine         engine.Stats
 }
 
 // rule returns the result of a rule.
@@ -327,6 +354,10 @@ func (m *meter) result(s *site, stats engine.Stats) *Result {
 			}
 		}
 	}
+	var stories []*told
+	for _, id := range slices.Sorted(maps.Keys(m.incidents)) {
+		stories = append(stories, m.incidents[id])
+	}
 	r.FalseEdges = [2]uint64{uint64(len(wrong[0])), uint64(len(wrong[1]))}
 	for n, i := range s.plan {
 		if len(i.Steps) == 0 {
@@ -371,23 +402,92 @@ func (m *meter) result(s *site, stats engine.Stats) *Result {
 		if first != 0 {
 			out.Found, out.Delay = true, max(0, first.Sub(i.Start()))
 		}
-		for _, x := range m.incidents {
-			if x.at >= i.Start() && x.at <= i.End().Add(slack) && slices.ContainsFunc(i.Steps, func(s Step) bool { return slices.Contains(x.hosts, s.From) }) {
-				out.Incident = true
+		held := i.held()
+		out.Hosts.Of = len(held)
+		for _, x := range stories {
+			n := 0
+			for _, a := range acting(x.Incident) {
+				if held[a] {
+					n++
+				}
 			}
+			if n == 0 || x.End < i.Start() {
+				continue
+			}
+			if !x.about(i) {
+				out.Swallowed = out.Swallowed || x.first < i.Start()
+				continue
+			}
+			if delay := max(0, x.first.Sub(i.Start())); out.Incidents == 0 || delay < out.IncidentDelay {
+				out.IncidentDelay = delay
+			}
+			out.Incidents++
+			out.Risk = max(out.Risk, x.risk)
+			out.Hosts.Hits = max(out.Hosts.Hits, n)
 		}
 		r.Intrusions = append(r.Intrusions, out)
 	}
-	for _, x := range m.incidents {
-		if x.risk >= AlarmRisk {
-			r.Incidents.add(slices.ContainsFunc(s.plan, func(i *Intrusion) bool {
-				return len(i.Steps) > 0 && x.at >= i.Start() && x.at <= i.End().Add(slack) &&
-					slices.ContainsFunc(i.Steps, func(s Step) bool { return slices.Contains(x.hosts, s.From) })
-			}))
-		}
-	}
+	r.judge(s, stories)
 	r.finish()
 	return r
+}
+
+// held lists the hosts that an intruder acted from.
+func (i *Intrusion) held() map[packet.Addr]bool {
+	out := map[packet.Addr]bool{}
+	for _, s := range i.Steps {
+		out[s.From] = true
+	}
+	return out
+}
+
+// about says whether an incident was opened in an intrusion's time, or the day after. One that was there before may have
+// swallowed the intrusion: that helps nobody.
+func (t *told) about(i *Intrusion) bool {
+	return len(i.Steps) > 0 && t.first <= i.End().Add(24*time.Hour) && t.first >= i.Start()
+}
+
+// judge tells true incidents from false ones: true is one in which, when it was opened, a host acted that an intruder held then.
+func (r *Result) judge(s *site, stories []*told) {
+	r.FalseIncidents, r.FalseHigh = make([]int, r.Days), make([]int, r.Days)
+	for _, x := range stories {
+		hosts := map[packet.Addr]bool{}
+		made := map[[2]packet.Addr]bool{}
+		for _, i := range s.plan {
+			if !x.about(i) {
+				continue
+			}
+			for a := range i.held() {
+				hosts[a] = true
+			}
+			for _, st := range i.Steps {
+				for _, to := range st.To {
+					made[[2]packet.Addr{st.From, to}] = true
+				}
+			}
+		}
+		if slices.ContainsFunc(x.began, func(a packet.Addr) bool { return hosts[a] }) {
+			r.TrueIncidents++
+			for _, a := range acting(x.Incident) {
+				r.Strangers.add(!hosts[a])
+			}
+			for _, m := range x.Moves {
+				r.Moves.add(made[[2]packet.Addr{m.From.Addr, m.To.Addr}])
+			}
+			continue
+		}
+		day := int(x.first.Sub(Start)/(24*time.Hour)) - r.Plays[0].Learn
+		if day < 0 {
+			r.EarlyIncidents++
+			continue
+		}
+		day = min(day, r.Days-1)
+		r.FalseIncidents[day]++
+		if x.risk >= 73 {
+			r.FalseHigh[day]++
+		}
+		r.Example = cmp.Or(r.Example, x.Message)
+	}
 }
 
 // finish sorts and takes medians.
@@ -445,8 +545,15 @@ func (r *Result) Add(o *Result) {
 	r.FalseEdges[0] += o.FalseEdges[0]
 	r.FalseEdges[1] += o.FalseEdges[1]
 	r.Unplaced += o.Unplaced
-	r.Incidents.Hits += o.Incidents.Hits
-	r.Incidents.Of += o.Incidents.Of
+	r.FalseIncidents = append(r.FalseIncidents, o.FalseIncidents...)
+	r.FalseHigh = append(r.FalseHigh, o.FalseHigh...)
+	r.TrueIncidents += o.TrueIncidents
+	r.EarlyIncidents += o.EarlyIncidents
+	for _, p := range [][2]*Tally{{&r.Strangers, &o.Strangers}, {&r.Moves, &o.Moves}} {
+		p[0].Hits += p[1].Hits
+		p[0].Of += p[1].Of
+	}
+	r.Example = cmp.Or(r.Example, o.Example)
 	r.finish()
 }
 

@@ -43,12 +43,11 @@ func (r *Result) Markdown(w io.Writer) error {
 	rate, low, high := r.Rate(total)
 	fmt.Fprintf(&b, "\n%s items. An alarm is a finding of risk 47 or more, a notice one of 21 to 46. Brackets hold 95 %% intervals.\n\n", thousands(r.Items))
 
-	found, incidents := Tally{}, Tally{}
+	found := Tally{}
 	var delays []time.Duration
 	steps, alarmed, noticed, story := 0, 0, 0, Tally{}
 	for _, i := range r.Intrusions {
 		found.add(i.Found)
-		incidents.add(i.Incident)
 		steps, alarmed, noticed = steps+i.Steps, alarmed+i.Alarmed, noticed+i.Noticed
 		story.add(i.Stages >= 3)
 		if i.Found {
@@ -82,10 +81,8 @@ func (r *Result) Markdown(w io.Writer) error {
 	if trueAlarms+alarms > 0 {
 		fmt.Fprintf(&b, "| alarms that are of an intrusion, at this rate of intrusions | %d of %d |\n", trueAlarms, trueAlarms+alarms)
 	}
-	if r.Incidents.Of > 0 {
-		fmt.Fprintf(&b, "| incidents a day and thousand hosts that are none | %.2f |\n", float64(r.Incidents.Of-r.Incidents.Hits)/r.HostDays*1000)
-		fmt.Fprintf(&b, "| intrusions that became an incident | %s |\n", share(incidents))
-	}
+	b.WriteString("\n## Incidents\n\n")
+	r.stories(&b)
 
 	fmt.Fprintf(&b, "\n## False findings by rule\n\nA day and thousand hosts of honest work, after the days of learning.\n\n")
 	fmt.Fprintf(&b, "| rule | false alarms | false notices | alarms while learning | true alarms | true notices |\n|---|---|---|---|---|---|\n")
@@ -117,6 +114,44 @@ func (r *Result) Markdown(w io.Writer) error {
 	fmt.Fprintf(&b, "\n## Published figures\n\nNot comparable without care: other data, other units. They say what others call good.\n\n%s", published)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// stories writes what became of the correlation.
+func (r *Result) stories(b *strings.Builder) {
+	told, high, whole, swallowed := Tally{}, Tally{}, Tally{}, Tally{}
+	hosts, many := Tally{}, 0
+	var delays []time.Duration
+	for _, i := range r.Intrusions {
+		told.add(i.Incidents > 0)
+		high.add(i.Risk >= 73)
+		swallowed.add(i.Swallowed)
+		whole.add(i.Hosts.Hits == i.Hosts.Of)
+		hosts.Hits, hosts.Of = hosts.Hits+i.Hosts.Hits, hosts.Of+i.Hosts.Of
+		many += i.Incidents
+		if i.Incidents > 0 {
+			delays = append(delays, i.IncidentDelay)
+		}
+	}
+	fmt.Fprintf(b, "| measure | value |\n|---|---|\n")
+	fmt.Fprintf(b, "| false incidents a day and thousand hosts | %s |\n", r.interval(r.FalseIncidents))
+	if r.EarlyDays > 0 {
+		fmt.Fprintf(b, "| the same in the days of learning | %.2f |\n", float64(r.EarlyIncidents)/r.EarlyDays*1000)
+	}
+	fmt.Fprintf(b, "| of those after them, high or critical | %s |\n", r.interval(r.FalseHigh))
+	fmt.Fprintf(b, "| intrusions that became an incident | %s |\n| a high or critical one | %s |\n", share(told), share(high))
+	fmt.Fprintf(b, "| of which a part went into an incident that was there before | %s |\n", share(swallowed))
+	if n := len(delays); n > 0 {
+		slices.Sort(delays)
+		fmt.Fprintf(b, "| first step to incident, median and 90th percentile | %s, %s |\n", brief(delays[n/2]), brief(delays[n*9/10]))
+	}
+	if told.Hits > 0 {
+		fmt.Fprintf(b, "| incidents for one such intrusion, mean | %.2f |\n", float64(many)/float64(told.Hits))
+	}
+	fmt.Fprintf(b, "| hosts that acted in the intrusion, found in its largest incident | %s |\n| intrusions with all of them there | %s |\n", share(hosts), share(whole))
+	fmt.Fprintf(b, "| acting hosts in true incidents that no intruder held | %s |\n| moves shown in true incidents that an intruder made | %s |\n", share(r.Strangers), share(r.Moves))
+	if r.Example != "" {
+		fmt.Fprintf(b, "\nA false one: %s\n", oneLine(r.Example))
+	}
 }
 
 func oneLine(s string) string {

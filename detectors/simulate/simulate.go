@@ -37,6 +37,7 @@ import (
 	"neuromast/detectors"
 	"neuromast/detectors/acts"
 	"neuromast/detectors/engine"
+	"neuromast/detectors/incident"
 	"neuromast/flows"
 	"neuromast/sensor/packet"
 )
@@ -54,22 +55,16 @@ type Config struct {
 	Volume     float64 // share of the daily bulk that is played; 1: all
 }
 
-// Join makes what stands behind the detectors and joins their signals into incidents: it is given whom to tell of each
-// record of an incident (its id, when, the hosts that it names, its risk) and returns who takes the signals.
-type Join func(tell func(id string, at packet.Time, hosts []packet.Addr, risk float64)) (take func(*detectors.Signal))
-
-// Play runs the site through the detectors and returns what was measured; a nil join means that there are no incidents.
-func Play(cfg Config, dets []detectors.Detector, join Join) (*Result, error) {
+// Play runs the site through the detectors and returns what was measured. Their signals are joined into incidents by
+// the correlation's defaults.
+func Play(cfg Config, dets []detectors.Detector) (*Result, error) {
 	if cfg.Hosts < 50 || cfg.Days < 1 || cfg.Volume <= 0 || cfg.Intrusions > 0 && cfg.Learn >= cfg.Days {
 		return nil, fmt.Errorf("simulate: %+v can't be played", cfg)
 	}
 	s := newSite(cfg)
 	m := newMeter(cfg)
-	out := engine.Config{Internal: internal, Publish: m.finding}
-	if join != nil {
-		out.Signal = join(m.incident)
-	}
-	e := engine.New(dets, out)
+	joined := incident.New(incident.Default(), internal, m.incident)
+	e := engine.New(dets, engine.Config{Internal: internal, Publish: m.finding, Signal: joined.Take})
 	s.begin()
 	s.intrude()
 	s.run(func(b *flows.Batch) {
@@ -77,8 +72,10 @@ func Play(cfg Config, dets []detectors.Detector, join Join) (*Result, error) {
 		var merged flows.Merged
 		merged.Merge([]*flows.Batch{b})
 		e.Feed(&merged)
+		joined.Advance(merged.Watermark)
 	})
 	e.Finish()
+	joined.Finish()
 	return m.result(s, e.Stats()), nil
 }
 

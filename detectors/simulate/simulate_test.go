@@ -13,6 +13,7 @@ import (
 	"neuromast/detectors"
 	"neuromast/detectors/catalog"
 	"neuromast/detectors/engine"
+	"neuromast/detectors/incident"
 	"neuromast/flows"
 	"neuromast/sensor/packet"
 )
@@ -42,7 +43,7 @@ func play(t *testing.T, c Config) *Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Play(c, dets, nil)
+	r, err := Play(c, dets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func (w *witness) SQL(e detectors.Env, d *flows.SQL)           { w.see(e, "sql",
 func TestSamePlayTwice(t *testing.T) {
 	run := func(seed uint64) *witness {
 		w := &witness{kind: map[string]int{}}
-		if _, err := Play(Config{Hosts: 100, Days: 2, Learn: 1, Seed: seed, Intrusions: 8, Volume: 0.3}, []detectors.Detector{w}, nil); err != nil {
+		if _, err := Play(Config{Hosts: 100, Days: 2, Learn: 1, Seed: seed, Intrusions: 8, Volume: 0.3}, []detectors.Detector{w}); err != nil {
 			t.Fatal(err)
 		}
 		return w
@@ -149,7 +150,7 @@ func TestSamePlayTwice(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	for _, c := range []Config{{Hosts: 10, Days: 1, Volume: 1}, {Hosts: 100, Volume: 1}, {Hosts: 100, Days: 1}, {Hosts: 100, Days: 2, Learn: 2, Volume: 1, Intrusions: 1}} {
-		if _, err := Play(c, nil, nil); err == nil {
+		if _, err := Play(c, nil); err == nil {
 			t.Errorf("%+v is played", c)
 		}
 	}
@@ -198,17 +199,35 @@ func TestWhoIsCredited(t *testing.T) {
 	}
 }
 
-// TestIncidents holds the hook for incidents: true where it names a host of an intruder in time.
+// TestIncidents walks through the rule by which an incident is held to be true.
 func TestIncidents(t *testing.T) {
 	c := Config{Hosts: 1000, Days: 3, Learn: 1, Volume: 1}
 	m, s := newMeter(c), newSite(c)
-	a := addr4(10, 1, 0, 20)
-	s.plan = []*Intrusion{{Steps: []Step{{Technique: "x", From: a, To: []packet.Addr{a}, Start: Start.Add(30 * time.Hour), End: Start.Add(31 * time.Hour)}}}}
-	m.incident("one", Start.Add(30*time.Hour+time.Minute), []packet.Addr{a}, 90)
-	m.incident("two", Start.Add(50*time.Hour), []packet.Addr{a}, 90)
-	m.incident("three", Start.Add(30*time.Hour), []packet.Addr{a}, 30)
+	a, b, other := addr4(10, 1, 0, 20), addr4(10, 1, 0, 21), addr4(10, 1, 0, 22)
+	from := Start.Add(30 * time.Hour)
+	s.plan = []*Intrusion{{Steps: []Step{
+		{Technique: "x", From: a, To: []packet.Addr{b}, Start: from, End: from.Add(time.Hour)},
+		{Technique: "y", From: b, To: []packet.Addr{other}, Start: from.Add(time.Hour), End: from.Add(2 * time.Hour)},
+	}}}
+	key := func(a packet.Addr) detectors.HostKey { return detectors.HostKey{Addr: a} }
+	say := func(id string, at packet.Time, score float64, hosts ...incident.Host) {
+		x := &incident.Incident{ID: id, At: at, Start: at, End: at, Score: score, Hosts: hosts}
+		if len(hosts) > 1 {
+			x.Moves = []incident.Move{{From: hosts[0].Key, To: hosts[1].Key}}
+		}
+		m.incident(x)
+	}
+	say("true", from.Add(time.Minute), 12, incident.Host{Key: key(a), Role: incident.FirstSeen}, incident.Host{Key: key(b), Role: incident.Pivot}, incident.Host{Key: key(other), Role: incident.Actor})
+	say("a target only", from.Add(time.Minute), 12, incident.Host{Key: key(a), Role: incident.Target})
+	say("before the intrusion", Start.Add(25*time.Hour), 10, incident.Host{Key: key(a), Role: incident.FirstSeen})
+	say("while learning", Start.Add(2*time.Hour), 10, incident.Host{Key: key(other), Role: incident.FirstSeen})
+	say("gone", from, 12, incident.Host{Key: key(a), Role: incident.FirstSeen})
+	m.incident(&incident.Incident{ID: "gone", SupersededBy: "true"})
 	r := m.result(s, engine.Stats{})
-	if r.Incidents != (Tally{1, 2}) || !r.Intrusions[0].Incident || !slices.Equal(r.Plays, []Config{c}) {
-		t.Errorf("%+v, %+v", r.Incidents, r.Intrusions)
+	if r.TrueIncidents != 1 || !slices.Equal(r.FalseIncidents, []int{2, 0}) || !slices.Equal(r.FalseHigh, []int{1, 0}) || r.Strangers != (Tally{1, 3}) || r.Moves != (Tally{1, 1}) {
+		t.Errorf("true %d, false %v, high %v, strangers %v, moves %v", r.TrueIncidents, r.FalseIncidents, r.FalseHigh, r.Strangers, r.Moves)
+	}
+	if i := r.Intrusions[0]; i.Incidents != 1 || i.IncidentDelay != time.Minute || i.Hosts != (Tally{2, 2}) {
+		t.Errorf("%+v", i)
 	}
 }
