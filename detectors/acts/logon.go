@@ -205,14 +205,21 @@ func (s *Scene) Guess(at packet.Time, from, to packet.Addr, connections int, eve
 
 // RDP is a desktop session of some minutes.
 func (s *Scene) RDP(at packet.Time, from, to packet.Addr, who Account, minutes int) packet.Time {
-	l := s.rdp(at, from, to, who)
+	l := s.rdp(at, from, to, who, false)
+	l.typed(flows.AppRDP, minutes, true)
+	return l.Close()
+}
+
+// RDPRestricted is one whose client demands restricted administration, for which a password's hash is enough.
+func (s *Scene) RDPRestricted(at packet.Time, from, to packet.Addr, who Account, minutes int) packet.Time {
+	l := s.rdp(at, from, to, who, true)
 	l.typed(flows.AppRDP, minutes, true)
 	return l.Close()
 }
 
 // RDPScript is a session that a program drives for some seconds to run a command: more goes up than comes back.
 func (s *Scene) RDPScript(at packet.Time, from, to packet.Addr, who Account) packet.Time {
-	l := s.rdp(at, from, to, who).Wait(12 * time.Second)
+	l := s.rdp(at, from, to, who, false).Wait(12 * time.Second)
 	l.shape(flows.AppRDP, flows.Session{
 		Messages: [2]uint32{80, 25}, Small: [2]uint32{76, 19}, Bytes: [2]uint64{7000, 4000}, Struck: 44, Active: 1, Spans: 2, LoggedIn: flows.Succeeded, Final: true,
 	})
@@ -220,14 +227,18 @@ func (s *Scene) RDPScript(at packet.Time, from, to packet.Addr, who Account) pac
 	return l.Carry(9200, 5800).Close()
 }
 
-func (s *Scene) rdp(at packet.Time, from, to packet.Addr, who Account) *Link {
+func (s *Scene) rdp(at packet.Time, from, to packet.Addr, who Account, restricted bool) *Link {
 	if who.KDC != (packet.Addr{}) {
 		s.Ticket(at, from, who, "TERMSRV/"+s.name(to), 18)
 	}
 	l := s.Open(at, from, to, 3389, flows.AppRDP)
 	cookie := who.User[:min(len(who.User), 9)]
 	l.fact(50, 20, func(o *flows.Out, m flows.Meta, c flows.Conn) {
-		o.RDP(&flows.RDP{Meta: m, Conn: c, RequestRef: m.Ref, Cookie: o.PutString(cookie), Requested: 11, Selected: 2, Outcome: flows.Succeeded})
+		x := flows.RDP{Meta: m, Conn: c, RequestRef: m.Ref, Cookie: o.PutString(cookie), Requested: 11, Selected: 2, Outcome: flows.Succeeded}
+		if restricted {
+			x.Flags, x.Granted = 1, 8
+		}
+		o.RDP(&x)
 	})
 	return l
 }
@@ -295,4 +306,22 @@ func LogonSearches(base, user string) []Search {
 		{Base: base, Filter: "(&(objectCategory=person)(sAMAccountName=" + user + "))", Attributes: "distinguishedName", Entries: 1, Scope: 2},
 		{Base: "CN=Policies,CN=System," + base, Filter: "(|(distinguishedName=CN={31B2F340-016D-11D2-945F-00C04FB984F9}))", Attributes: "gPCFileSysPath versionNumber", Entries: 2, Scope: 2},
 	}
+}
+
+// ReverseSSH opens a connection through which somebody at its other end types on this side, for some minutes.
+func (s *Scene) ReverseSSH(at packet.Time, from, to packet.Addr, minutes int) packet.Time {
+	l := s.ssh(at, from, to, 0)
+	l.auth(flows.Succeeded)
+	for done := 0; done < minutes; {
+		done = min(done+5, minutes)
+		l.At = l.conn.Start.Add(time.Duration(done) * time.Minute)
+		keys := uint32(done * 30)
+		l.shape(flows.AppSSH, flows.Session{
+			Messages: [2]uint32{keys + uint32(done*12), keys + uint32(done*6)}, Small: [2]uint32{keys, keys}, Bytes: [2]uint64{uint64(done) * 12000, uint64(keys) * 60},
+			Typed: [2]uint32{2, keys * 9 / 10}, Pace: [2]uint32{0, 260}, Spread: [2]uint32{0, 40000}, Active: uint32(done * 2), Spans: uint32(done * 6),
+			LoggedIn: flows.Succeeded, Final: done == minutes,
+		})
+	}
+	l.ops += uint64(minutes) * 60
+	return l.Carry(uint64(minutes)*12000, uint64(minutes)*3000).Close()
 }

@@ -74,6 +74,7 @@ func (s *site) administer(d *admin) {
 	from := d.from.addr
 	x := s.rng.Float64()
 	if d.unix {
+		s.did(from, "administrator: SSH")
 		fails := d.keys
 		if s.chance(0.03) {
 			fails++
@@ -90,34 +91,51 @@ func (s *site) administer(d *admin) {
 	}
 	switch {
 	case x < 0.45:
+		s.did(d.from.addr, "administrator: RDP")
 		minutes := 2 + int(s.exp(20*time.Minute)/time.Minute)
 		if d.jumps {
 			j := s.some(jump)
 			a.RDP(now, from, j.addr, d.who, minutes+2)
 			now, from = now.Add(time.Minute), j.addr
+			s.did(from, "administrator: RDP")
+		}
+		if d.tools && s.chance(0.1) {
+			a.RDPRestricted(now, from, server.addr, d.who, minutes)
+			return
 		}
 		a.RDP(now, from, server.addr, d.who, minutes)
 	case x < 0.60: // consoles: services, event logs
+		s.did(d.from.addr, "administrator: services console")
 		a.Services(now, from, server.addr, d.who, 14, 16, 6)
 	case x < 0.72:
+		s.did(d.from.addr, "administrator: PowerShell")
 		a.WinRM(now, from, server.addr, d.who, 1+s.rng.IntN(6))
 	case x < 0.80: // users and computers
+		s.did(d.from.addr, "administrator: directory console")
 		a.Directory(now, from, d.from.dc.addr, d.who, true, acts.Search{Base: root, Filter: "(objectCategory=organizationalUnit)", Entries: 60, Scope: 2})
 	case x < 0.88: // files of a server, by its drive's share
+		s.did(d.from.addr, "administrator: files by D$")
 		a.Work(now, from, server.addr, d.who, "D$", 2, 1, 20*time.Second)
 	case x < 0.92: // a service that hangs
+		s.did(d.from.addr, "administrator restarts a service")
 		a.Services(now, from, server.addr, d.who, 16, 1, 6, 19)
 	case x < 0.94 && d.tools:
+		s.did(d.from.addr, "administrator: PsExec")
 		a.PsExec(now, from, server.addr, d.who, "PSEXESVC")
 	case x < 0.955:
+		s.did(d.from.addr, "administrator copies a tool to a server")
 		a.CopyTool(now, from, server.addr, d.who, fmt.Sprintf(`Temp\setup%d.exe`, s.rng.IntN(90)))
 	case x < 0.965:
+		s.did(d.from.addr, "administrator makes a task")
 		a.SchTasks(now, from, server.addr, d.who, false)
 	case x < 0.975:
+		s.did(d.from.addr, "administrator lists shares")
 		a.Shares(now, from, server.addr, d.who)
 	case x < 0.98: // the directory's users into a table
+		s.did(d.from.addr, "administrator lists all users")
 		a.Directory(now, from, d.from.dc.addr, d.who, s.chance(0.5), acts.Search{Base: root, Filter: "(&(objectCategory=person)(objectClass=user))", Attributes: "displayName mail", Entries: uint32(s.cfg.Hosts), PageSize: 1000, Scope: 2})
 	case x < 0.985:
+		s.did(d.from.addr, "administrator: database")
 		a.Statement(now, from, s.some(database).addr, d.who.User, "Microsoft SQL Server Management Studio", "SELECT name FROM sys.databases", "EXEC sp_who2")
 	}
 }
@@ -128,14 +146,19 @@ func (s *site) help(d *admin) {
 	o := s.some(workstation)
 	switch x := s.rng.Float64(); {
 	case x < 0.5 && o.here:
+		s.did(d.from.addr, "help desk: RDP")
 		a.RDP(now, d.from.addr, o.addr, d.who, 3+int(s.exp(6*time.Minute)/time.Minute))
 	case x < 0.75:
+		s.did(d.from.addr, "help desk sets a password")
 		a.SetPassword(now, d.from.addr, d.from.dc.addr, d.who)
 	case x < 0.85 && o.here:
+		s.did(d.from.addr, "help desk copies a tool")
 		a.CopyTool(now, d.from.addr, o.addr, d.who, `Users\Public\support.exe`)
 	case x < 0.95 && o.here:
+		s.did(d.from.addr, "help desk: services console")
 		a.Services(now, d.from.addr, o.addr, d.who, 14, 16, 6)
 	case x < 0.97 && o.here && d.tools:
+		s.did(d.from.addr, "help desk: PsExec")
 		a.PsExec(now, d.from.addr, o.addr, d.who, "PSEXESVC")
 	}
 }

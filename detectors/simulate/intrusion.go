@@ -75,7 +75,7 @@ func (x *intruder) begin(i int) {
 	}
 	plan = append(plan, thefts[i%len(thefts)].of(x), x.rise)
 	for h := range hops {
-		plan = append(plan, moves[(i*3+h*7)%len(moves)].of(x))
+		plan = append(plan, moves[(i*5+h*7)%len(moves)].of(x))
 		switch x.r.IntN(4) {
 		case 0:
 			plan = append(plan, some(x.r, discoveries).of(x))
@@ -421,6 +421,13 @@ var moves = []technique{
 	{"RDP, a program", "T1021.001", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
 		return x.acts.RDPScript(x.now, x.at.addr, to, x.who)
 	}, anyWindows...)},
+	{"RDP, restricted administration", "T1550.002", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.RDPRestricted(x.now, x.at.addr, to, x.who, 5+x.r.IntN(20))
+	}, anyWindows...)},
+	{"tool by SCP, then SSH", "T1570", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+		at := x.acts.SSHCommand(x.now, x.at.addr, to, 9e6)
+		return x.acts.SSH(at.Add(time.Minute), x.at.addr, to, 0, true, 4)
+	}, linux)},
 	{"SSH", "T1021.004", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
 		return x.acts.SSH(x.now, x.at.addr, to, 0, true, 3+x.r.IntN(20))
 	}, linux)},
@@ -444,6 +451,10 @@ var ends = []technique{
 	{"DNS tunnel", "T1048.003", detectors.StageExfiltration, one(func(x *intruder, dc packet.Addr) packet.Time {
 		return x.acts.Tunnel(x.now, x.at.addr, dc, fmt.Sprintf("sync%d.example", x.r.IntN(1000)), 40000, 400*time.Millisecond)
 	})},
+	{"SSH, reverse tunnel", "T1572", detectors.StageC2, func(x *intruder) ([]packet.Addr, packet.Time) {
+		out := addr4(185, 220, 102, byte(1+x.r.IntN(250)))
+		return []packet.Addr{out}, x.acts.ReverseSSH(x.now, x.at.addr, out, 10+x.r.IntN(60))
+	}},
 	{"upload outside", "T1048.002", detectors.StageExfiltration, func(x *intruder) ([]packet.Addr, packet.Time) {
 		out := addr4(185, 220, 101, byte(1+x.r.IntN(250)))
 		return []packet.Addr{out}, x.acts.TLS(x.now, x.at.addr, out, 443, "files.example.org", "t12d190800_d83cc789557e_7af1ed941c26", 3*time.Hour, 2e9, 4e6)

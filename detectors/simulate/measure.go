@@ -200,7 +200,7 @@ type RuleResult struct {
 	EarlyAlarms, EarlyNotices int   // in the days before
 	TrueAlarms, TrueNotices   int
 	Example                   string            // a message of a false alarm after Learn, else of a false notice
-	Actors                    [2]map[string]int // who: of false notices, of false alarms
+	Causes                    [2]map[string]int // what honest work set it off: false notices, false alarms
 }
 
 // TechniqueResult is how often a technique was found.
@@ -330,7 +330,7 @@ func (m *meter) result(s *site, stats engine.Stats) *Result {
 			x.EarlyNotices++
 			continue
 		case x.FalseAlarms == nil:
-			x.FalseAlarms, x.FalseNotices, x.Actors = make([]int, r.Days), make([]int, r.Days), [2]map[string]int{{}, {}}
+			x.FalseAlarms, x.FalseNotices, x.Causes = make([]int, r.Days), make([]int, r.Days), [2]map[string]int{{}, {}}
 		}
 		list := x.FalseNotices
 		if h.alarmAt != 0 {
@@ -338,13 +338,13 @@ func (m *meter) result(s *site, stats engine.Stats) *Result {
 			if sum(x.FalseAlarms) == 0 {
 				x.Example = h.message
 			}
-			x.Actors[1][s.kind(h.actor)]++
+			x.Causes[1][s.why(h.actor, h.alarmAt)]++
 		} else if x.Example == "" {
 			x.Example = h.message
 		}
 		list[day]++
 		if h.alarmAt == 0 {
-			x.Actors[0][s.kind(h.actor)]++
+			x.Causes[0][s.why(h.actor, h.noticeAt)]++
 		}
 		if internal(h.target) {
 			e := edge{h.actor, h.target, int64(h.noticeAt) / int64(time.Hour)}
@@ -515,12 +515,12 @@ func (r *Result) Add(o *Result) {
 		y.TrueAlarms += x.TrueAlarms
 		y.TrueNotices += x.TrueNotices
 		y.Example = cmp.Or(y.Example, x.Example)
-		for i, who := range x.Actors {
+		for i, who := range x.Causes {
 			for k, n := range who {
-				if y.Actors[i] == nil {
-					y.Actors[i] = map[string]int{}
+				if y.Causes[i] == nil {
+					y.Causes[i] = map[string]int{}
 				}
-				y.Actors[i][k] += n
+				y.Causes[i][k] += n
 			}
 		}
 	}

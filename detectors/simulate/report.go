@@ -91,14 +91,14 @@ func (r *Result) Markdown(w io.Writer) error {
 			perDay(float64(x.EarlyAlarms), r.EarlyDays), x.TrueAlarms, x.TrueNotices)
 	}
 
-	fmt.Fprintf(&b, "\n## Noisiest, with an example\n\n")
+	fmt.Fprintf(&b, "\n## Noisiest: what honest work set it off\n\n")
 	loud := slices.Clone(r.Rules)
 	slices.SortStableFunc(loud, func(a, b *RuleResult) int {
 		return cmp.Or(-cmp.Compare(sum(a.FalseAlarms), sum(b.FalseAlarms)), -cmp.Compare(sum(a.FalseNotices), sum(b.FalseNotices)))
 	})
 	for _, x := range loud[:min(12, len(loud))] {
 		if sum(x.FalseAlarms)+sum(x.FalseNotices) > 0 {
-			fmt.Fprintf(&b, "- %s: %d alarms%s, %d notices%s. %s\n", x.ID, sum(x.FalseAlarms), who(x.Actors[1]), sum(x.FalseNotices), who(x.Actors[0]), oneLine(x.Example))
+			fmt.Fprintf(&b, "- %s: %d alarms%s, %d notices%s. %s\n", x.ID, sum(x.FalseAlarms), who(x.Causes[1]), sum(x.FalseNotices), who(x.Causes[0]), oneLine(x.Example))
 		}
 	}
 
@@ -204,14 +204,14 @@ func thousands(n uint64) string {
 	return s
 }
 
-// who lists the kinds of hosts behind findings, most first.
-func who(actors map[string]int) string {
-	kinds := slices.SortedFunc(maps.Keys(actors), func(a, b string) int { return cmp.Or(-cmp.Compare(actors[a], actors[b]), cmp.Compare(a, b)) })
+// who lists the work behind findings, most first.
+func who(causes map[string]int) string {
+	kinds := slices.SortedFunc(maps.Keys(causes), func(a, b string) int { return cmp.Or(-cmp.Compare(causes[a], causes[b]), cmp.Compare(a, b)) })
 	if len(kinds) == 0 {
 		return ""
 	}
 	for i, k := range kinds {
-		kinds[i] = fmt.Sprintf("%s %d", k, actors[k])
+		kinds[i] = fmt.Sprintf("%s %d", k, causes[k])
 	}
 	return " (" + strings.Join(kinds, ", ") + ")"
 }

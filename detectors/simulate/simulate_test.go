@@ -59,7 +59,7 @@ func TestBounds(t *testing.T) {
 			bound = usual
 		}
 		if n := sum(x.FalseAlarms); n > bound {
-			t.Errorf("%s: %d false alarms%s, at most %d are borne: %s", x.ID, n, who(x.Actors[1]), bound, x.Example)
+			t.Errorf("%s: %d false alarms%s, at most %d are borne: %s", x.ID, n, who(x.Causes[1]), bound, x.Example)
 		}
 	}
 	found := map[string]*TechniqueResult{}

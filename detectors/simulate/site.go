@@ -86,6 +86,33 @@ type site struct {
 	pace   []float64 // of what people do
 	gone   []packet.Addr
 	plan   []*Intrusion
+	deeds  map[packet.Addr][]deed
+}
+
+// deed is something that a host did and that could look bad, so that a report can say what set a rule off.
+type deed struct {
+	at   packet.Time
+	what string
+}
+
+// did writes a deed down. Of those that a host repeats the last is enough.
+func (s *site) did(a packet.Addr, what string) {
+	list := s.deeds[a]
+	if n := len(list); n > 0 && list[n-1].what == what && s.now.Sub(list[n-1].at) < 5*time.Minute {
+		return
+	}
+	s.deeds[a] = append(list, deed{s.now, what})
+}
+
+// why says what a host did lately before a time, else what kind of host it is.
+func (s *site) why(a packet.Addr, at packet.Time) string {
+	list := s.deeds[a]
+	for i := len(list) - 1; i >= 0; i-- {
+		if d := list[i]; d.at <= at.Add(time.Second) && at.Sub(d.at) < 2*time.Hour {
+			return d.what
+		}
+	}
+	return s.kind(a)
 }
 
 // addr4 makes an address of the site.
@@ -97,7 +124,7 @@ func (c *Config) share(perThousand float64) int {
 }
 
 func newSite(cfg Config) *site {
-	s := &site{cfg: cfg, byAddr: map[packet.Addr]*host{}}
+	s := &site{cfg: cfg, byAddr: map[packet.Addr]*host{}, deeds: map[packet.Addr][]deed{}}
 	s.now, s.end = Start, Start.Add(time.Duration(cfg.Days)*24*time.Hour)
 	s.honest = s.scene(1)
 	s.rng = s.honest.Rand

@@ -47,6 +47,7 @@ func (s *site) trouble() {
 // expired is a service whose password has expired: it tries every five minutes until somebody looks.
 func (s *site) expired() {
 	h, server := s.some(application), s.some(fileServer)
+	s.did(h.addr, "service with an expired password")
 	s.repeat(30+s.rng.IntN(90), 5*time.Minute, func() {
 		s.honest.NTLMFails(s.now, h.addr, server.addr, acts.Account{Domain: netbio, User: h.user}, 0xc0000071)
 	})
@@ -84,6 +85,7 @@ func (s *site) outage() {
 // looksAround is a program, new on some workstation, that looks for its devices among the neighbours.
 func (s *site) looksAround() {
 	h := s.some(workstation)
+	s.did(h.addr, "new software looks for devices")
 	port := some(s.rng, []uint16{9100, 8009, 161, 515, 5357})
 	a := h.addr
 	for i := range 8 + s.rng.IntN(30) {
@@ -106,11 +108,13 @@ func (s *site) newServer() {
 	d := some(s.rng, s.admins)
 	for i := range 3 {
 		s.at(s.now.Add(time.Duration(i)*50*time.Minute), func() {
+			s.did(d.from.addr, "administrator sets a new server up")
 			s.honest.RDP(s.now, d.from.addr, h.addr, d.who, 30)
 			s.honest.CopyTool(s.now.Add(time.Minute), d.from.addr, h.addr, d.who, `Install\app.msi`)
 		})
 	}
 	s.at(s.now.Add(3*time.Hour), func() {
+		s.did(d.from.addr, "administrator sets a new server up")
 		s.honest.WinRM(s.now, d.from.addr, h.addr, d.who, 5)
 		s.honest.Services(s.now.Add(time.Minute), d.from.addr, h.addr, d.who, 15, 12, 19, 6)
 		d.own = append(d.own, h)
@@ -130,6 +134,7 @@ func (s *site) rollout() {
 	s.repeat(n, 4*time.Hour/time.Duration(n), func() {
 		o := s.byRole[workstation][(from+i)%len(s.byRole[workstation])]
 		i++
+		s.did(h.addr, "rollout to a tenth of all workstations")
 		s.honest.Install(s.now, h.addr, o.addr, who, `Temp\edr-setup.exe`, "EndpointAgent")
 	})
 }
@@ -139,6 +144,7 @@ func (s *site) restarts() {
 	h := s.byRole[deployment][0]
 	who := acts.Account{Domain: netbio, User: "svc-deploy", KDC: h.dc.addr}
 	list := s.byRole[application]
+	s.did(h.addr, "restarts after patches")
 	i := 0
 	s.repeat(max(1, len(list)/2), time.Minute, func() {
 		s.honest.Reboot(s.now, h.addr, list[i].addr, who)
@@ -149,12 +155,14 @@ func (s *site) restarts() {
 // manyRenames is a person who sorts files: two seconds each, one ending stays.
 func (s *site) manyRenames() {
 	h := s.some(workstation)
+	s.did(h.addr, "person renames many files")
 	s.honest.Rename(s.now, h.addr, h.files.addr, h.account(), "Team", 40+s.rng.IntN(80), 2*time.Second)
 }
 
 // unpacks is a job that writes many new files to a share.
 func (s *site) unpacks() {
 	h := s.some(application)
+	s.did(h.addr, "job writes many files")
 	s.honest.Unpack(s.now, h.addr, h.files.addr, h.account(), "Builds", 300+s.rng.IntN(900), 150*time.Millisecond)
 }
 
@@ -165,6 +173,7 @@ func (s *site) forgotten() {
 		return
 	}
 	at := s.now
+	s.did(h.addr, "person forgot the password")
 	for range 4 + s.rng.IntN(5) {
 		at = s.honest.KerberosFails(at, h.addr, h.dc.addr, h.user, 24).Add(s.exp(20 * time.Second))
 	}
@@ -175,6 +184,7 @@ func (s *site) forgotten() {
 func (s *site) oldDevice() {
 	h := s.some(workstation)
 	mx := s.some(mailServer)
+	s.did(mx.addr, "telephone with an old password")
 	s.repeat(12, 15*time.Minute, func() {
 		s.honest.NTLMFails(s.now, mx.addr, h.dc.addr, acts.Account{Domain: netbio, User: h.user}, 0xc000006a)
 	})
@@ -183,6 +193,7 @@ func (s *site) oldDevice() {
 // moves is a machine that gets another one's old address: the address is now at another card.
 func (s *site) moves() {
 	h := s.some(workstation)
+	s.did(h.addr, "address goes to another machine")
 	other := h.mac
 	other[5] ^= 0x40
 	s.honest.Lease(s.now, other, h.addr, h.dc.addr, h.router(), h.dc.addr, h.name+"-new", false)
@@ -197,6 +208,7 @@ func (s *site) newNode() {
 	s.wire(h)
 	s.every(h, 8*time.Hour, time.Hour, s.update)
 	d := some(s.rng, s.admins)
+	s.did(d.from.addr, "administrator sets a Linux server up")
 	s.honest.SSH(s.now, d.from.addr, h.addr, 5, false, 0)
 	s.honest.SSH(s.now.Add(30*time.Second), d.from.addr, h.addr, 1, true, 40)
 	for i := range 5 {
@@ -216,6 +228,7 @@ func people(n, from int) []string {
 // settings is the administrator of a database, who changes its options.
 func (s *site) settings() {
 	d, db := some(s.rng, s.admins), s.some(database)
+	s.did(d.from.addr, "administrator changes a database's settings")
 	s.honest.Statement(s.now, d.from.addr, db.addr, d.who.User, "Microsoft SQL Server Management Studio",
 		"EXEC sp_configure 'show advanced options', 1; RECONFIGURE", "EXEC sp_configure 'max server memory (MB)', 65536; RECONFIGURE")
 }

@@ -124,6 +124,7 @@ func (s *site) arrive(h *host) {
 
 // password is a person who changes their own.
 func (s *site) password(h *host, at packet.Time) {
+	s.did(h.addr, "person changes the password")
 	s.honest.SetOwnPassword(at, h.addr, h.dc.addr, h.account())
 	s.honest.BackupKey(at.Add(time.Minute), h.addr, h.dc.addr, h.account())
 }
@@ -300,6 +301,7 @@ func (s *site) serve(h *host) {
 // identities is the nightly run of a program that manages identities: it takes the whole directory, with its rights.
 func (s *site) identities(h *host) {
 	n := uint32(s.cfg.Hosts)
+	s.did(h.addr, "identities synchronised")
 	s.honest.Directory(s.now, h.addr, h.dc.addr, h.account(), false,
 		acts.Search{Base: root, Filter: "(&(objectCategory=person)(objectClass=user))", Attributes: "sAMAccountName mail memberOf", Entries: n, PageSize: 1000, Scope: 2},
 		acts.Search{Base: root, Filter: "(objectClass=group)", Attributes: "member nTSecurityDescriptor", Entries: n / 3, PageSize: 1000, Scope: 2, SDFlags: true})
@@ -323,6 +325,7 @@ func (s *site) update(h *host) {
 // poll is monitoring: everything answers a ping, servers are asked for more.
 func (s *site) poll(h *host) {
 	at := s.now
+	s.did(h.addr, "monitoring polls")
 	for _, o := range s.hosts {
 		if o.role == workstation || o == h || o.role == thing {
 			continue
@@ -341,6 +344,7 @@ func (s *site) poll(h *host) {
 // copy is the night's backup.
 func (s *site) copy(h *host) {
 	at := s.now
+	s.did(h.addr, "nightly backup")
 	who := acts.Account{Domain: netbio, User: "svc-backup", KDC: h.dc.addr}
 	s.honest.Kerberos(at, h.addr, h.dc.addr, who.User)
 	for _, r := range []role{fileServer, database, application, mailServer} {
@@ -373,6 +377,7 @@ func (s *site) assess(h *host) {
 		}
 		o := s.hosts[i]
 		if o != h {
+			s.did(h.addr, "vulnerability scanner's night")
 			s.honest.Try(s.now, h.addr, o.addr, list[k])
 			if k == 0 && o.addr[12] == 10 {
 				s.honest.Resolve(s.now, o.router(), routerMAC(o.addr), o.addr, s.lives)
@@ -403,6 +408,7 @@ func (s *site) deploy(h *host) {
 		o := s.some(workstation)
 		s.at(s.now.Add(time.Duration(i)*7*time.Minute), func() {
 			if o.here {
+				s.did(h.addr, "deployment to single workstations")
 				s.honest.Install(s.now, h.addr, o.addr, who, `ccmsetup\ccmsetup.exe`, "ccmsetup")
 			}
 		})
