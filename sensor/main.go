@@ -61,7 +61,7 @@ Start with a capture:
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())}
 	})
-	cmd.AddCommand(replayCommand(), runCommand(), checkCommand(), detectorsCommand(), configCommand(), schemaCommand())
+	cmd.AddCommand(replayCommand(), runCommand(), checkCommand(), graphCommand(), detectorsCommand(), configCommand(), schemaCommand())
 	return cmd
 }
 

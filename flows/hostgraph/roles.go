@@ -184,8 +184,8 @@ func (g *Graph) roleOf(v *node) (Role, reason) {
 	}
 	hosts := g.nodes.Len()
 	days := min(serverDays, g.watched())
-	// A small site has no eight clients for each server: a third of its hosts will do there, but two at least.
-	many := uint32(min(manyClients, max(2, (hosts+2)/3)))
+	// A small site has no eight clients for each server: a third of its hosts will do there, but three at least.
+	many := uint32(min(manyClients, max(3, (hosts+2)/3)))
 	serves := func(s Service) (uint32, int) {
 		if u := v.find(s); u != nil {
 			return u.clients, bits.OnesCount64(u.inDays)
@@ -220,13 +220,20 @@ func (g *Graph) roleOf(v *node) (Role, reason) {
 	if role, why := g.wide(v, hosts); role != Unknown {
 		return role, why
 	}
+	if all := v.initiated + v.answered; all >= fewContacts && float64(v.initiated) > ownContacts*float64(all) && v.numIn <= 2 {
+		lease := 0.0
+		if v.lease {
+			lease = 1
+		}
+		return Workstation, reason{rule: byInitiating, n: [4]float64{float64(v.initiated) / float64(all), float64(all), float64(v.numIn), lease}}
+	}
 	best, most := NoService, uint32(0)
 	for i := range v.services {
 		if u := &v.services[i]; roleFor(u.service) != Unknown && u.clients > most && bits.OnesCount64(u.inDays) >= days {
 			best, most = u.service, u.clients
 		}
 	}
-	if most >= many {
+	if most >= many && 2*v.answered >= v.initiated {
 		_, d := serves(best)
 		why := reason{rule: byServing, service: best, n: [4]float64{float64(most), float64(d), float64(v.numOut)}}
 		if best == DNS {
@@ -237,14 +244,7 @@ func (g *Graph) roleOf(v *node) (Role, reason) {
 		}
 		return roleFor(best), why
 	}
-	if all := v.initiated + v.answered; all >= fewContacts && float64(v.initiated) > ownContacts*float64(all) && v.numIn <= 2 {
-		lease := 0.0
-		if v.lease {
-			lease = 1
-		}
-		return Workstation, reason{rule: byInitiating, n: [4]float64{float64(v.initiated) / float64(all), float64(all), float64(v.numIn), lease}}
-	}
-	if most > 0 && v.answered > v.initiated && v.numOut <= most {
+	if most >= 2 && v.answered >= fewContacts && v.answered >= 4*v.initiated { // few clients, but it does little else
 		_, d := serves(best)
 		return roleFor(best), reason{rule: byServing, service: best, n: [4]float64{float64(most), float64(d), float64(v.numOut)}}
 	}
@@ -416,13 +416,13 @@ func (r *reason) text(asset string) string {
 	case byMachines:
 		return "three machine accounts or more got tickets from its address"
 	case byProxy:
-		return fmt.Sprintf("serves as a proxy to %.0f hosts on %.0f days", n[0], n[1])
+		return fmt.Sprintf("serves as a proxy to %.0f hosts on %s", n[0], count(n[1], "day"))
 	case byAgents:
 		return fmt.Sprintf("%.0f kinds of TLS clients stand behind it (a desktop has some 20, the limit is %d)", n[0], manyAgents)
 	case byKDC:
-		return fmt.Sprintf("answers Kerberos to %.0f hosts, and %.0f of LDAP, DNS, SMB and RPC", n[0], n[1])
+		return fmt.Sprintf("answers Kerberos to %s, and %.0f of LDAP, DNS, SMB and RPC", count(n[0], "host"), n[1])
 	case bySweeps:
-		return fmt.Sprintf("tried at least %d hosts in vain on each of %.0f days, and ran nothing on another host", sweep, n[0])
+		return fmt.Sprintf("tried at least %d hosts in vain on each of %s, and ran nothing on another host", sweep, count(n[0], "day"))
 	case byPush:
 		return fmt.Sprintf("reaches %.0f of %.0f hosts by %s with like amounts (spread %.2f of the mean, at most %.1f)", n[0], n[1], r.service, n[2], evenSpread)
 	case byProbes:
@@ -430,19 +430,27 @@ func (r *reason) text(asset string) string {
 	case byBackup:
 		return fmt.Sprintf("takes %.1f GB a day from %.0f hosts, ten times what it gives them at least", n[1]/1e9, n[0])
 	case byJump:
-		return fmt.Sprintf("%.0f hosts or users administer it, and from it %.0f hosts are administered, on %.0f days", n[0], n[1], n[2])
+		return fmt.Sprintf("%.0f hosts or users administer it, and from it %.0f hosts are administered, on %s", n[0], n[1], count(n[2], "day"))
 	case byAdmin:
-		return fmt.Sprintf("administers %.0f hosts, on %.0f days", n[0], n[1])
+		return fmt.Sprintf("administers %.0f hosts, on %s", n[0], count(n[1], "day"))
 	case byServing:
-		return fmt.Sprintf("serves %s to %.0f hosts on %.0f days, and uses %.0f services of others", r.service, n[0], n[1], n[2])
+		return fmt.Sprintf("serves %s to %s on %s, and uses %s of others", r.service, count(n[0], "host"), count(n[1], "day"), count(n[2], "service"))
 	case byResolving:
 		return fmt.Sprintf("resolves names for %.0f hosts, and asks name servers outside", n[0])
 	case byInitiating:
-		text := fmt.Sprintf("%.0f %% of its %.0f connections are its own, and %.0f hosts use it", 100*n[0], n[1], n[2])
+		text := fmt.Sprintf("%.0f %% of its %.0f connections are its own; used by %s", 100*n[0], n[1], count(n[2], "host"))
 		if n[3] > 0 {
 			text += "; it has a DHCP lease"
 		}
 		return text
 	}
 	return "too little was seen of it"
+}
+
+// count writes a number of things.
+func count(n float64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%.0f %ss", n, thing)
 }
