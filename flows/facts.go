@@ -224,6 +224,7 @@ type HTTP struct {
 	Host        Text
 	Agent       Text
 	ContentType Text
+	Lookup      Text   // what the request wants looked up through JNDI by the server's own log, "ldap://host/x"; it is told before the answer then
 	Length      uint64 // Content-Length of the request
 	Status      uint16 // of the answer; 0: none was seen
 }
@@ -334,18 +335,19 @@ type LDAPOp uint8
 const (
 	LDAPBind LDAPOp = iota
 	LDAPSearch
-	LDAPSealed // the connection went over to sealed messages: nothing more is visible; Bytes tell its size at the end
+	LDAPSealed // sealed messages went by, of which only the size is known: Entries answers of Bytes since the last such fact
 )
 
 // LDAP is one operation on a directory with its result (RFC 4511).
 type LDAP struct {
 	Meta
 	Conn
-	RequestRef Ref
-	Base       Text   // of a search; for a bind the name
-	Filter     Text   // in the form of RFC 4515, cut at 512 bytes
-	Attributes Text   // asked for, space separated, cut at 256 bytes
+	RequestRef Ref    // zero where the request was not seen
+	Base       Text   // of a search, cut at 256 bytes; for a bind the name
+	Filter     Text   // in the form of RFC 4515, cut at 1,024 bytes
+	Attributes Text   // asked for, space separated, cut at 512 bytes
 	Mechanism  Text   // of a bind: SASL mechanism, "simple" for a password in clear
+	Java       Text   // attributes of the entries that have a Java program load or make objects (RFC 2713), space separated
 	Bytes      uint64 // of the answers
 	Entries    uint32
 	Code       uint32 // of the result (RFC 4511, 4.1.9); valid where Outcome is not Unseen
@@ -353,6 +355,7 @@ type LDAP struct {
 	Op         LDAPOp
 	Scope      uint8 // 0 base, 1 one level, 2 subtree
 	Outcome    Outcome
+	Further    bool // a further page of a search, by the same control
 	SDFlags    bool // the control that asks for security descriptors (MS-ADTS 3.1.1.3.4.1.11)
 }
 
@@ -360,11 +363,12 @@ type LDAP struct {
 type SQL struct {
 	Meta
 	Conn
-	Statement Text   // UTF-8, cut at 1,024 bytes
-	User      Text   // of the log-in, where it was seen
-	Client    Text   // host that the client claims to be
-	Program   Text   // that the client claims to be
-	Length    uint32 // of the whole statement in bytes
-	Outcome   Outcome
-	Call      bool // a remote procedure call rather than a batch
+	RequestRef Ref
+	Statement  Text   // UTF-8, cut at 4,096 bytes; of a call the procedure's name and what it is given as text
+	User       Text   // of the log-in, where it was seen
+	Client     Text   // host that the client claims to be
+	Program    Text   // that the client claims to be
+	Length     uint32 // of the whole request in bytes
+	Outcome    Outcome
+	Call       bool // a remote procedure call rather than a batch
 }

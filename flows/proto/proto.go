@@ -14,9 +14,11 @@ import (
 	"neuromast/flows/proto/ftp"
 	"neuromast/flows/proto/http"
 	"neuromast/flows/proto/kerberos"
+	"neuromast/flows/proto/ldap"
 	"neuromast/flows/proto/rdp"
 	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/ssh"
+	"neuromast/flows/proto/tds"
 	"neuromast/flows/proto/tls"
 	"neuromast/flows/proto/vnc"
 )
@@ -47,6 +49,8 @@ func (c Config) Validate() error {
 
 // Stats counts what a set did.
 type Stats struct {
+	LDAP       ldap.Stats
+	TDS        tds.Stats
 	Recognised [flows.NumApps]uint64 // calls of Identify by result; AppUnknown: first bytes that told nothing
 	Lent       uint64                // parsers lent so far
 	InUse      uint64                // parsers lent now
@@ -66,6 +70,7 @@ type Stats struct {
 // Malformed returns, by application, what contradicted itself: messages, and connections where one is enough to give up.
 func (s *Stats) Malformed() map[flows.App]uint64 {
 	return map[flows.App]uint64{
+		flows.AppLDAP: s.LDAP.Malformed, flows.AppTDS: s.TDS.Malformed,
 		flows.AppDNS: s.DNS.Malformed, flows.AppTLS: s.TLS.Malformed, flows.AppDCERPC: s.RPC.Malformed + s.SMB.RPC.Malformed, flows.AppSMB: s.SMB.Malformed,
 		flows.AppKerberos: s.Kerberos.Malformed, flows.AppSSH: s.SSH.Malformed, flows.AppHTTP: s.HTTP.TooLong, flows.AppFTP: s.FTP.LongLines,
 		flows.AppRDP: s.RDP.Malformed,
@@ -78,6 +83,8 @@ func (s *Stats) Add(o Stats) {
 	for i, n := range o.Recognised {
 		s.Recognised[i] += n
 	}
+	s.LDAP.Add(o.LDAP)
+	s.TDS.Add(o.TDS)
 	s.Lent += o.Lent
 	s.InUse += o.InUse
 	s.Refused += o.Refused

@@ -7,9 +7,11 @@ import (
 	"neuromast/flows/proto/ftp"
 	"neuromast/flows/proto/http"
 	"neuromast/flows/proto/kerberos"
+	"neuromast/flows/proto/ldap"
 	"neuromast/flows/proto/rdp"
 	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/ssh"
+	"neuromast/flows/proto/tds"
 	"neuromast/flows/proto/tls"
 	"neuromast/flows/proto/vnc"
 	"neuromast/flows/stream"
@@ -47,6 +49,8 @@ func New(cfg Config) *Set {
 // parsed says that the application has a parser over TCP.
 func parsed(app flows.App) bool {
 	switch app {
+	case flows.AppLDAP, flows.AppTDS:
+		return true
 	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC, flows.AppSMB, flows.AppKerberos, flows.AppFTP, flows.AppSSH, flows.AppHTTP,
 		flows.AppRDP, flows.AppVNC:
 		return true
@@ -57,6 +61,10 @@ func parsed(app flows.App) bool {
 // parser returns a new parser of an application that has one.
 func (s *Set) parser(app flows.App) stream.Parser {
 	switch app {
+	case flows.AppLDAP:
+		return ldap.New(&s.stats.LDAP)
+	case flows.AppTDS:
+		return tds.New(&s.stats.TDS)
 	case flows.AppDNS, flows.AppLLMNR:
 		return s.dns.Parser(app)
 	case flows.AppTLS:

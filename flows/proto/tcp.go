@@ -8,6 +8,7 @@ import (
 	"neuromast/flows/proto/dcerpc"
 	"neuromast/flows/proto/dns"
 	"neuromast/flows/proto/smb"
+	"neuromast/flows/proto/tds"
 )
 
 // identifyTCP names what a TCP stream begins with. The first byte selects the signatures that can hold; those that may
@@ -28,9 +29,16 @@ func identifyTCP(c *flows.Conn, b []byte) flows.App {
 		case isSealed(b) && (either(c, 389) || either(c, 3268)):
 			return flows.AppLDAP
 		}
+	case 0x01:
+		if either(c, 1433) && tds.Recognise(b) {
+			return flows.AppTDS
+		}
 	case 0x03:
-		if isRDP(b) {
+		switch {
+		case isRDP(b):
 			return flows.AppRDP
+		case either(c, 1433) && tds.Recognise(b):
+			return flows.AppTDS
 		}
 	case 0x04, 0x10, 0x12:
 		switch {

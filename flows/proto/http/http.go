@@ -2,7 +2,9 @@
 // where chunks hide it (RFC 9112, 7.1), the next request is found where a segment of the client begins with one. An answer's
 // status is read where its first segment begins with it; a request is written then, or when the next one comes, or at the end.
 //
-// Limits: heads of 16 KiB; of target, host, agent and content type 256 bytes each. A connection that becomes something else
+// A request that asks for a look-up through JNDI is told at once, without its answer: the server may ask before it answers.
+//
+// Limits: heads of 16 KiB; of target, host, agent and content type 256 bytes each; look-ups in bodies are not seen. A connection that becomes something else
 // (CONNECT, an upgrade) is left.
 package http
 
@@ -51,6 +53,7 @@ type Parser struct {
 	ref                               flows.Ref
 	method, target, host, agent, kind field
 	length                            uint64
+	lookups                           lookups
 }
 
 // New returns a parser that counts in stats.
@@ -60,6 +63,9 @@ func New(stats *Stats) *Parser { return &Parser{stats: stats} }
 func (p *Parser) Reset(midstream bool) {
 	if cap(p.head) > maxKept {
 		p.head = nil
+	}
+	if cap(p.lookups.decoded) > maxKept {
+		p.lookups.decoded = nil
 	}
 	p.head, p.skip, p.lost, p.open = p.head[:0], 0, midstream, false
 }
@@ -124,6 +130,9 @@ func (p *Parser) Data(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byte, re
 			return true
 		}
 		p.open, p.ref = true, ref
+		if p.lookups.found.n > 0 {
+			p.write(out, c, 0, ref)
+		}
 	}
 	return true
 }
@@ -148,6 +157,7 @@ func (p *Parser) read(head []byte) bool {
 	if !begins(line) {
 		return false
 	}
+	p.lookups.scan(head)
 	method, line, _ := bytes.Cut(line, []byte(" "))
 	target, _, _ := bytes.Cut(line, []byte(" "))
 	p.method.set(method)
@@ -208,6 +218,6 @@ func (p *Parser) write(out *flows.Out, c *flows.Conn, status uint16, ref flows.R
 	p.stats.Requests++
 	out.HTTP(&flows.HTTP{
 		Meta: flows.Meta{Ref: ref}, Conn: *c, RequestRef: p.ref, Method: out.Put(p.method.bytes()), Target: out.Put(p.target.bytes()), Host: out.Put(p.host.bytes()),
-		Agent: out.Put(p.agent.bytes()), ContentType: out.Put(p.kind.bytes()), Length: p.length, Status: status,
+		Agent: out.Put(p.agent.bytes()), ContentType: out.Put(p.kind.bytes()), Lookup: out.Put(p.lookups.found.bytes()), Length: p.length, Status: status,
 	})
 }
