@@ -11,12 +11,15 @@ import (
 
 	"neuromast/detectors"
 	"neuromast/detectors/dnsinfo"
+	"neuromast/detectors/jndi"
+	"neuromast/detectors/ldapenum"
 	"neuromast/detectors/logon"
 	"neuromast/detectors/rpcop"
 	"neuromast/detectors/rpcseq"
 	"neuromast/detectors/scan"
 	"neuromast/detectors/sealed"
 	"neuromast/detectors/smbexec"
+	"neuromast/detectors/sqlexec"
 	"neuromast/detectors/storm"
 	"neuromast/detectors/tickets"
 	"neuromast/detectors/winrm"
@@ -24,6 +27,10 @@ import (
 
 // Config has a section per rule, named by its id.
 type Config struct {
+	LDAP ldapenum.Config `yaml:"ldap.enum"`   // searches that map a directory
+	SQL  sqlexec.Config  `yaml:"sql.exec"`    // database servers made to run programs
+	JNDI jndi.Config     `yaml:"jndi.lookup"` // look-ups through which a server loads a program
+
 	Scan   scan.Config    `yaml:"scan.trw"`   // hosts that try many addresses or ports
 	RPCOp  rpcop.Config   `yaml:"rpc.op"`     // calls over DCE/RPC that administrators and intruders make
 	RPCSeq rpcseq.Config  `yaml:"rpc.seq"`    // calls over DCE/RPC that only make sense together
@@ -39,6 +46,7 @@ type Config struct {
 // Default returns every detector's default.
 func Default() Config {
 	return Config{
+		LDAP: ldapenum.Default(), SQL: sqlexec.Default(), JNDI: jndi.Default(),
 		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), Sealed: sealed.Default(), Storm: storm.Default(), DNS: dnsinfo.Default(),
 		WinRM: winrm.Default(), Ticket: tickets.Default(), Logon: logon.Default(),
 	}
@@ -54,6 +62,9 @@ type entry struct {
 // entries lists the detectors in the order in which the engine calls them.
 func (c *Config) entries() []entry {
 	return []entry{
+		{c.LDAP.Enabled, c.LDAP.Validate, func() detectors.Detector { return ldapenum.New(c.LDAP) }},
+		{c.SQL.Enabled, c.SQL.Validate, func() detectors.Detector { return sqlexec.New(c.SQL) }},
+		{c.JNDI.Enabled, c.JNDI.Validate, func() detectors.Detector { return jndi.New(c.JNDI) }},
 		{c.Scan.Enabled, c.Scan.Validate, func() detectors.Detector { return scan.New(c.Scan) }},
 		{c.RPCOp.Enabled, c.RPCOp.Validate, func() detectors.Detector { return rpcop.New(c.RPCOp) }},
 		{c.RPCSeq.Enabled, c.RPCSeq.Validate, func() detectors.Detector { return rpcseq.New(c.RPCSeq) }},

@@ -53,7 +53,7 @@ func TestBuild(t *testing.T) {
 		}
 	}
 	_, err := Build(Default(), []string{"scan.trv"}, []string{"x.y"})
-	if err == nil || !strings.Contains(err.Error(), "no rule scan.trv, x.y; there are scan.trw, ") {
+	if err == nil || !strings.Contains(err.Error(), "no rule scan.trv, x.y; there are ") {
 		t.Errorf("unknown rules: %v", err)
 	}
 }

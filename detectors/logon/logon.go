@@ -184,7 +184,7 @@ func (d *Detector) Auth(env detectors.Env, f *flows.Auth) {
 	case flows.Succeeded:
 		a.result = in
 	case flows.Failed:
-		if f.Method == flows.AuthNTLM {
+		if f.Method == flows.AuthNTLM || f.Status != 0 { // Windows tells it for passwords in clear over LDAP too
 			switch f.Status {
 			case noSuchUser:
 				a.result = unknown

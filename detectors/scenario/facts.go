@@ -14,7 +14,8 @@ var carriers = map[string]struct {
 	app  flows.App
 	port uint16
 }{
-	"kerberos": {flows.AppKerberos, 88}, "smb": {flows.AppSMB, 445}, "ftp": {flows.AppFTP, 21}, "ssh": {flows.AppSSH, 22}, "rdp": {flows.AppRDP, 3389},
+	"kerberos": {flows.AppKerberos, 88}, "smb": {flows.AppSMB, 445}, "ftp": {flows.AppFTP, 21}, "ssh": {flows.AppSSH, 22},
+	"tds": {flows.AppTDS, 1433}, "ldap": {flows.AppLDAP, 389}, "rdp": {flows.AppRDP, 3389},
 	"vnc": {flows.AppVNC, 5900},
 }
 

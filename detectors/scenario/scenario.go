@@ -12,6 +12,9 @@
 //	1m                        10.0.0.7 leases 02:00:00:00:00:07 ws7
 //	1m                        10.0.0.7 arps 02:00:00:00:00:07
 //	1m                        10.0.0.9 claims fs1.example.net to 10.0.0.7
+//	1m                        10.0.0.5 searches 10.0.0.10 dc=corp 2 (sAMAccountName=Domain_Admins) asks cn,member entries 3
+//	1m                        10.0.0.5 plants 10.0.0.9 ldap:/10.0.0.5:1389/a
+//	1m                        10.0.0.5 queries 10.0.0.9 sa EXEC~xp_cmdshell~'whoami'
 //	1m                        10.0.0.5 posts 10.0.0.9 /wsman by Some_Agent length 1900 status 200
 //	10.0.0.5 -> 10.0.0.9 smb psexec at 02:10 user CORP\adm
 //	2d+09:00 every 1h times 8 10.0.0.5 -> 10.0.0.9 ssh session for 20m
@@ -210,6 +213,10 @@ func parseLine(stage *stage, n int, words []string) ([]*item, error) {
 
 // events is every event that can be told, by its second word.
 var events = map[string]func(*item, []string) error{
+	"searches": (*item).search,
+	"queries":  (*item).query,
+	"plants":   (*item).lookUp,
+
 	"->":    (*item).connect,
 	"asks":  (*item).ask,
 	"logs":  (*item).logIn,
