@@ -30,6 +30,10 @@ type verb struct {
 
 // verbs is every event that can be told.
 var verbs = map[string]verb{
+	"ldap":   {"ldap SERVER BASE base|one|sub FILTER [asks A,B] [entries N] [size N] [sd] [signed|sealed] [plain] [times N] as ACCOUNT", (*call).ldap},
+	"sql":    {"sql SERVER USER [wrong] [refused] STATEMENT …", (*call).sql},
+	"lookup": {"lookup SERVER LOOKUP [comes HOST port N [object]]", (*call).lookup},
+
 	"dns":       {"dns SERVER TYPE NAME [= ADDRESS|TEXT] [nx] [silent]", (*call).dns},
 	"tunnel":    {"tunnel SERVER DOMAIN bytes N [reply N]", (*call).tunnel},
 	"web":       {"web SERVER NAME [port N] [up N] [down N]", (*call).web},
