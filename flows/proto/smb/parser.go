@@ -158,8 +158,12 @@ func (s *side) taken(got, b []byte, direct bool) []byte {
 
 // Data implements stream.Parser.
 func (p *Parser) Data(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byte, ref flows.Ref) bool {
-	t := turn{out, c, ref}
 	p.ref = ref
+	if s := &p.sides[dir]; s.phase == inRest && s.load == 0 && !s.lost && len(b) < s.elem { // in the midst of a file's contents
+		s.frame, s.elem = s.frame-len(b), s.elem-len(b)
+		return true
+	}
+	t := turn{out, c, ref}
 	p.face(c)
 	return p.read(&t, dir, b)
 }
@@ -295,6 +299,9 @@ type payload struct {
 func (p *Parser) carry(t *turn, dir flows.Dir, fields []byte, l payload, elem int) {
 	s := &p.sides[dir]
 	if l.file == noFile || l.n <= 0 || l.off >= elem {
+		return
+	}
+	if o := p.at(l.file); o == nil || o.rpc == nil { // a file's contents go to nobody: they are skipped by count
 		return
 	}
 	l.n = min(l.n, elem-l.off)

@@ -357,6 +357,7 @@ func FuzzParser(f *testing.F) {
 		f.Add(encode(c.script), false)
 		f.Add(encode(c.script[len(c.script)/2:]), true)
 	}
+	f.Add(encode(sealedTalk([][2]int{{128, 152}, {184, 80}, {113, 148}, {148, 80}, {113, 128}, {192, 80}, {113, 140}, {188, 80}, {113, 128}, {88, 124}}...)), false)
 	f.Fuzz(func(t *testing.T, b []byte, midstream bool) {
 		script := decode(b)
 		var all [3][]string
