@@ -125,7 +125,7 @@ func RuleIDs() []string {
 // all builds every detector in its smallest size, for what it says about itself.
 func all() []detectors.Detector {
 	c := Default()
-	c.Scan.MaxPairs, c.DNS.MaxPairs = 1000, 64
+	c.Scan.MaxPairs, c.Scan.MaxFailed, c.Scan.MaxAlive, c.DNS.MaxPairs = 1000, 1000, 1000, 64
 	var out []detectors.Detector
 	for _, e := range c.entries() {
 		out = append(out, e.build())

@@ -5,20 +5,27 @@ import (
 	"fmt"
 )
 
-// Config holds the thresholds of rule scan.trw.
+// Config holds the thresholds of rules scan.trw, scan.burst and scan.slow.
 type Config struct {
-	Enabled    bool    `yaml:"enabled"`     // whether the rule runs
+	Enabled    bool    `yaml:"enabled"`     // whether the rules run
 	Threshold  float64 `yaml:"threshold"`   // h in nats: the walk that alarms; 4 to 100. e^h first contacts lie between false alarms
 	Theta0     float64 `yaml:"theta0"`      // share of first contacts of an honest host that are answered, until measured; 0.6 to 0.99
 	Theta1     float64 `yaml:"theta1"`      // the same of a scanner; 0.01 to 0.5
 	MaxSources int     `yaml:"max_sources"` // internal hosts, and external ones, kept at a time; at least 16
 	MaxPairs   int     `yaml:"max_pairs"`   // first contacts remembered for a day, 10 bits each; at least 1,000
+	Burst      bool    `yaml:"burst"`       // whether scan.burst speaks
+	Slow       bool    `yaml:"slow"`        // whether scan.slow speaks
+	MaxFailed  int     `yaml:"max_failed"`  // failures remembered for thirty days, 10 bits each; at least 1,000
+	MaxAlive   int     `yaml:"max_alive"`   // internal addresses that sent something in thirty days, 10 bits each; at least 1,000
 }
 
 // Default returns the configuration that the package comment argues for: theta as the authors of the test chose them, h so that 5,000
 // hosts give no false alarm a month.
 func Default() Config {
-	return Config{Enabled: true, Threshold: 11.5, Theta0: 0.8, Theta1: 0.2, MaxSources: 1 << 15, MaxPairs: 1 << 20}
+	return Config{
+		Enabled: true, Threshold: 11.5, Theta0: 0.8, Theta1: 0.2, MaxSources: 1 << 15, MaxPairs: 1 << 20,
+		Burst: true, Slow: true, MaxFailed: 1 << 20, MaxAlive: 1 << 17,
+	}
 }
 
 // Validate names every wrong field.
@@ -34,5 +41,7 @@ func (c Config) Validate() error {
 	check(c.Theta1 >= 0.01 && c.Theta1 <= 0.5, "theta1", "0.01 to 0.5", c.Theta1)
 	check(c.MaxSources >= 16, "max_sources", "at least 16", c.MaxSources)
 	check(c.MaxPairs >= 1000, "max_pairs", "at least 1000", c.MaxPairs)
+	check(c.MaxFailed >= 1000, "max_failed", "at least 1000", c.MaxFailed)
+	check(c.MaxAlive >= 1000, "max_alive", "at least 1000", c.MaxAlive)
 	return errors.Join(errs...)
 }

@@ -2,9 +2,11 @@ package scan
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"neuromast/detectors"
+	"neuromast/detectors/stat"
 	"neuromast/flows"
 	"neuromast/sensor/packet"
 )
@@ -33,6 +35,8 @@ type contact struct {
 	service       service
 	outcome       outcome
 	stealth       bool // a probe that no stack sends
+	mild          bool // silence of a UDP service that is asked: a fifth of a failure
+	looked        bool // answered, and left once the client knew what it had met
 	talked        bool // payload went both ways
 	conn          flows.Conn
 	ref           flows.Ref
@@ -66,6 +70,8 @@ func contactOf(r *flows.Record) (c contact, ok bool) {
 	case packet.ProtoTCP:
 		c.service = service{r.Proto, r.RespPort}
 		c.outcome, c.stealth = judgeTCP(r)
+		c.looked = c.outcome == answered && justLooked(r)
+		c.talked = c.talked && !c.looked
 	case packet.ProtoUDP:
 		c.service = service{r.Proto, r.RespPort}
 		if r.RespPort >= tracerouteFirst && r.RespPort <= tracerouteLast {
@@ -76,6 +82,8 @@ func contactOf(r *flows.Record) (c contact, ok bool) {
 			c.outcome = answered
 		case r.Unreachable:
 			c.outcome = refused
+		case slices.Contains(askedUDP[:], r.RespPort) && r.OrigPort != r.RespPort && !cutShort(r):
+			c.outcome, c.mild = silent, true
 		}
 	case packet.ProtoICMP, packet.ProtoICMPv6:
 		if r.OrigPort != echo4 && r.Proto == packet.ProtoICMP || r.OrigPort != echo6 && r.Proto == packet.ProtoICMPv6 {
@@ -95,6 +103,25 @@ func contactOf(r *flows.Record) (c contact, ok bool) {
 		}
 	}
 	return c, c.outcome != unknown
+}
+
+// askedUDP are services that answer what they understand, so that a client that knows its server gets an answer: DNS, TFTP,
+// port mapper, NTP, NetBIOS names, SNMP, connectionless LDAP, IKE, IPMI, SQL Server's browser, SSDP, SIP, memcached, BACnet.
+var askedUDP = [...]uint16{53, 69, 111, 123, 137, 161, 389, 500, 623, 1434, 1900, 5060, 11211, 47808}
+
+// mildShare is what silence of such a service is of a failure: datagrams are lost, and firewalls say nothing.
+const mildShare = 0.2
+
+// justLooked says that a client of VNC left by a reset with no more than the server's version and kinds of security, and at
+// most a proof that was refused (RFC 6143, 7.1: 12, 1 and 16 bytes): a person who connects stays or closes.
+func justLooked(r *flows.Record) bool {
+	up, down := &r.Total[flows.Orig], &r.Total[flows.Resp]
+	return r.App == flows.AppVNC && up.Flags&packet.RST != 0 && up.PayloadBytes <= 29 && down.PayloadBytes <= 512
+}
+
+// hash is the fixed hash of target and service.
+func (c *contact) hash() uint64 {
+	return stat.Join(hashOf(c.target), uint64(c.service.proto)<<16|uint64(c.service.port))
 }
 
 // judgeTCP tells an attempt that failed from one that was answered, by what the originator itself did.

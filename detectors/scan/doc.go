@@ -1,6 +1,7 @@
 /*
-Package scan finds hosts that try where they don't know: rule scan.trw, discovery (T1046 Network Service Discovery,
-T1018 Remote System Discovery; from outside also T1595 Active Scanning).
+Package scan finds hosts that try where they don't know: rules scan.trw (a sequence of failures), scan.burst (too many at once,
+and ARP sweeps) and scan.slow (too many in a day, a week or a month); discovery (T1046 Network Service Discovery, T1018 Remote
+System Discovery; from outside also T1595 Active Scanning).
 
 # What it sees
 
@@ -10,8 +11,11 @@ later visits say nothing. Failed are
   - a TCP SYN that met a reset, an ICMP error or silence; silence only where the originator itself never went on, so
     that a sensor that sees one direction does not take its own blindness for failure;
   - TCP probes without SYN, ACK and RST (FIN, NULL, XMAS): no stack sends them (RFC 9293, 3.10.7.4);
-  - UDP that met an ICMP error; silence after UDP says nothing;
-  - ICMP echo without reply.
+  - UDP that met an ICMP error; silence after UDP says nothing, but of services that answer what they understand (DNS, SNMP,
+    IPMI and their like) a fifth of a failure, over hosts;
+  - ICMP echo without reply;
+  - a VNC handshake that the client leaves by a reset once it knows the kinds of security: answered, but a failure's step;
+  - an ARP request to everybody for an address that has sent nothing in thirty days and does not within five seconds.
 
 Not counted: multicast and broadcast, connections whose start was not seen, those that the flow table gave up early,
 and packets that only answer (SYN-ACK or RST without SYN): the victim of a scan is never its actor. UDP traceroute's
@@ -40,16 +44,47 @@ never above what is configured.
 
 Weight: min(8, L - h + 3) nats; at most 3.5 where an external host scans us, since that happens all day.
 
+# scan.burst and scan.slow
+
+Failures of an internal host inside, at (host, port), are counted whatever is answered between them; those of dead servers are
+not, nor silence of UDP.
+
+  - scan.burst: x in 1 minute, 10 minutes, 1 hour against Poisson's tail, P(X >= x) < 1e-6. The mean is a third of the 99th
+    percentile of the greatest counts in a host's hour, over 1,000 host-hours, but 1, 2 and 4 at least and until then, and 5, 10
+    and 20 at most. Means of 1, 2 and 4 make 10, 13 and 18 too many. Only where failures are at least as many as the new
+    contacts of this hour and the last that became conversations: who manages a fleet talks to what is there. Weight 3 +
+    ln(failures / bound), at most 6.
+  - scan.slow: x in 24 hours, 7 days, 30 days, of failures that did not happen in thirty days before, against a negative binomial
+    tail, -ln P >= 14. Mean and r are fitted over the hosts' days (moments) from 100 of them; until then 3, 9 and 20 with
+    r = 1: 49, 133 and 287 are too many (0.75^49 = 7.6e-7). The bound is never below 24, 60 and 120, nor above 133, 150 and 600. After a
+    week a failure at an address that never sent anything counts three. A probe in ten minutes is found after 8 hours, one an
+    hour after five and a half days, at worst after 22 hours and 6.3 days. Weight 3 + ln(x / bound), at most 5.
+  - ARP: 20 dark addresses in 30 seconds and a quarter of all that were asked for: scan.burst, 3 + ln(n / 20), at most 6. Excused
+    are routers (frames of three addresses, or of one from outside, come from their hardware address), what DHCP names as router
+    or server, and hosts that eight others ask for.
+
+One scan is one finding. Which rule alarms first speaks, and the others' numbers are its evidence, until nothing failed for 24
+hours. The counts wait a minute, since what a walk tells is more. A finding is said anew when it has doubled, else a minute later, or once a day when it is closed by
+then; it counts as grown at each tenfold.
+
+A scanner of the house: after three days with a finding, whose ports are alike (Jaccard >= 0.8 of the 32 least hashes) and on which
+it logged in at fewer than three hosts, what it does within these ports and their networks (/24, /64) is information: 0.7 nats at most.
+
+Hand: of 100 probes that meet 50 refusals 2 seconds apart among 50 answers, L stays below 2; the tenth refusal within a minute
+has a chance of 1.1e-7 where one is usual: 3 nats.
+
 # Units, state, cost
 
-L and h in nats, times in packet time. 600 bytes for a host that never fails; a walk takes 350 bytes and up to 3 KB of
-sample while it lasts, 12 of them per source at most. 32,768 internal and as many external sources, least recently seen
+L and h in nats, times in packet time. 700 bytes for a host that never fails; a walk takes 1 KB and up to 5 KB of
+sample while it lasts, 13 of them per source at most; the counts of a host that failed take 700 bytes and a walk. 32,768 internal and as many external sources, least recently seen
 out first, hosts that came once before those that came again. First contacts are remembered in 1.3 MB for a million
-pairs a day. Evictions are counted.
+pairs a day, failures in 1.3 MB for a million in thirty days (a host enters 4,096 a day at most), addresses that were heard in
+160 KB. Routers and askers take 1.1 MB, ARP requests that wait 2 MB at most, services found 100 KB, a scanner's habit 1 KB. Evictions are counted.
 
 # Blind to
 
-Scans that touch only hosts known to answer; scans spread over many sources; slow UDP scans through a firewall that says
+Scans that touch only hosts known to answer; scans spread over many sources; ARP sweeps by a router, or by a server that many ask
+for; ARP where the sensor's port shows none; slow UDP scans through a firewall that says
 nothing; a dead service on a host that answers elsewhere counts as a failure, as it does in a scan. Where a capture holds
 SYN segments only, every connection looks like a failure.
 */

@@ -20,6 +20,14 @@ var (
 		ID: "scan.trw", Name: "Scan: a host tries many addresses or ports that don't answer", Stage: detectors.StageDiscovery,
 		Techniques: []detectors.Technique{ports, hosts, fromAfar}, Sides: detectors.OriginatorAlone,
 	}
+	burstRule = &detectors.Rule{
+		ID: "scan.burst", Name: "Scan: too many failures of a host at once", Stage: detectors.StageDiscovery,
+		Techniques: []detectors.Technique{ports, hosts}, Sides: detectors.OriginatorAlone,
+	}
+	slowRule = &detectors.Rule{
+		ID: "scan.slow", Name: "Scan: too many failures of a host in a day, a week or a month", Stage: detectors.StageDiscovery,
+		Techniques: []detectors.Technique{ports, hosts}, Sides: detectors.OriginatorAlone,
+	}
 )
 
 const (
@@ -34,6 +42,20 @@ func (d *Detector) finding(env detectors.Env, w *walk) *detectors.Finding {
 		Rule: rule, Actor: w.actor, Target: w.target, Start: w.start, End: w.last, WindowStart: w.window,
 		LLR: min(maxWeight, w.peak-d.cfg.Threshold+3),
 	}
+	switch w.kind {
+	case overAll:
+		f.Rule, f.LLR = w.rule, w.fan.llr()
+		if a, ok := w.oneTarget(); ok && (w.said == 0 || w.target.Addr == a) {
+			f.Target = detectors.HostKey{Segment: w.actor.Segment, Addr: a}
+		}
+		if w.said == 0 {
+			w.target = f.Target
+		} else {
+			f.Target = w.target // part of the finding's identity
+		}
+	case overNeighbours:
+		f.Rule, f.LLR = w.rule, w.arpLLR()
+	}
 	fromOutside := !env.Internal(w.actor.Addr)
 	f.Techniques = w.techniques()
 	if fromOutside {
@@ -43,8 +65,10 @@ func (d *Detector) finding(env detectors.Env, w *walk) *detectors.Finding {
 	f.Message = w.message()
 	f.Filter = w.filter()
 	d.evidence(f, w)
-	for _, p := range w.sampled() {
-		f.Conns = append(f.Conns, p.conn)
+	for _, p := range append(w.sampled(), w.uses...) {
+		if p.service.proto != neighbours {
+			f.Conns = append(f.Conns, p.conn)
+		}
 		f.Refs = append(f.Refs, p.ref)
 		if p.target != w.target.Addr && !slices.Contains(f.Related, p.target) && len(f.Related) < maxRelated {
 			f.Related = append(f.Related, p.target)
@@ -61,6 +85,12 @@ func (d *Detector) finding(env detectors.Env, w *walk) *detectors.Finding {
 	if w.lifted && w.peak <= d.cfg.Threshold {
 		f.Counterfactual = fmt.Sprintf("With fewer than %d unanswered echo requests to different hosts within a minute nothing would have been said.", echoBurst)
 	}
+	switch w.kind {
+	case overAll:
+		f.Counterfactual = w.fan.counterfactual()
+	case overNeighbours:
+		f.Counterfactual = fmt.Sprintf("With fewer than %d unanswered addresses within %s nothing would have been said.", arpAsked, phrase.Duration(arpWithin))
+	}
 	f.LookAlikes = w.lookAlikes(fromOutside)
 	f.NextSteps = w.nextSteps(fromOutside)
 	return f
@@ -70,6 +100,11 @@ func (w *walk) techniques() []detectors.Technique {
 	switch {
 	case w.kind == overPorts || w.kind == overPortsOf:
 		return []detectors.Technique{ports}
+	case w.kind == overAll:
+		if h, _ := w.across(); h <= 1 {
+			return []detectors.Technique{ports}
+		}
+		return []detectors.Technique{ports, hosts}
 	case w.top().service.port == 0:
 		return []detectors.Technique{hosts}
 	}
@@ -100,6 +135,11 @@ func (w *walk) message() string {
 		return fmt.Sprintf("%s tried %s of %s %s.", w.actor.Addr, phrase.Plural(int(w.contacts()), w.protocol()+"port"), w.target.Addr, tail)
 	case overPortsOf:
 		return fmt.Sprintf("%s tried %s of %s more %s.", w.actor.Addr, phrase.Plural(int(w.contacts()), w.protocol()+"port"), phrase.Plural(len(w.hosts), "host"), tail)
+	case overNeighbours:
+		return fmt.Sprintf("%s asked the neighbourhood by ARP for %s in %s; %s stayed unanswered.", w.actor.Addr,
+			phrase.Count(int(w.contacts()))+" addresses", lasted, phrase.Count(int(w.failures())))
+	case overAll:
+		return w.fan.message(w)
 	case overOutside:
 		return fmt.Sprintf("%s tried %s on %s %s.", w.actor.Addr, phrase.Plural(int(w.contacts()), "external host"), w.top().service, tail)
 	}
@@ -154,6 +194,9 @@ var serviceNames = map[uint16]string{
 }
 
 func (s service) String() string {
+	if s.proto == neighbours {
+		return "ARP"
+	}
 	if s.port == 0 {
 		return "ICMP echo"
 	}
@@ -176,6 +219,13 @@ func (d *Detector) evidence(f *detectors.Finding, w *walk) {
 	}
 	add := func(e detectors.Evidence) { f.Evidence = append(f.Evidence, e) }
 	switch {
+	case w.kind == overNeighbours:
+		add(detectors.Evidence{
+			Measure: "addresses asked for by ARP that nobody has", Value: float64(w.failures()), Unit: "addresses",
+			Baseline: "a handful an hour", Threshold: fmt.Sprintf("%d within %s", arpAsked, phrase.Duration(arpWithin)), Nats: f.LLR,
+		})
+	case w.kind == overAll:
+		w.fan.evidence(f, true)
 	case w.lifted && w.peak <= d.cfg.Threshold:
 		add(detectors.Evidence{
 			Measure: "hosts that left an echo request unanswered within a minute", Value: echoBurst, Unit: "hosts",
@@ -199,11 +249,22 @@ func (d *Detector) evidence(f *detectors.Finding, w *walk) {
 		})
 	}
 	add(detectors.Evidence{Measure: "different services tried, at most", Value: float64(len(w.services)) + float64(w.others), Unit: "services", Baseline: "none"})
-	if w.sequential() {
+	if words, h, p := w.shape(); words != "" {
+		add(detectors.Evidence{Measure: "shape, of a sample: " + words, Value: float64(max(h, p)), Unit: map[bool]string{true: "hosts", false: "ports"}[h >= p], Baseline: "none"})
+	}
+	if rho, ok := w.order(); ok {
 		add(detectors.Evidence{
-			Measure: "targets tried in rising order", Value: phrase.Round(100 * float64(w.ascending) / float64(w.steps)), Unit: "%",
-			Baseline: "50 % where the order is chance", Threshold: "90 %",
+			Measure: orderWords(rho), Value: phrase.Round(rho), Unit: "rank correlation", Baseline: "0 where the order is chance", Threshold: "0.9 either way",
 		})
+	}
+	if w.kind != overAll && w.fan != nil {
+		w.fan.evidence(f, false)
+	}
+	if w.used > 0 {
+		add(detectors.Evidence{Measure: "later connections with data to what was found: " + usesList(w.uses), Value: float64(w.used), Unit: "services", Baseline: "none"})
+	}
+	if w.looked > 0 {
+		add(detectors.Evidence{Measure: "VNC handshakes that the client left by a reset once it knew the kinds of security", Value: float64(w.looked), Unit: "handshakes", Baseline: "none: people stay or close"})
 	}
 	if w.stealth > 0 {
 		add(detectors.Evidence{Measure: "TCP probes without SYN, ACK and RST", Value: float64(w.stealth), Unit: "probes", Baseline: "none: no stack sends them"})
@@ -259,6 +320,12 @@ func (w *walk) filter() string {
 		}
 		kinds = append(kinds, probe)
 	}
+	if has(neighbours) {
+		if len(w.services) == 1 {
+			return "arp.opcode == 1 && arp.src.proto_ipv4 == " + w.actor.Addr.String()
+		}
+		kinds = append(kinds, "arp.opcode == 1")
+	}
 	if has(packet.ProtoUDP) {
 		kinds = append(kinds, "udp")
 	}
@@ -296,7 +363,12 @@ func (w *walk) lookAlikes(fromOutside bool) []string {
 		return []string{"Research scanners sweep the whole internet daily; they name themselves in reverse DNS and do nothing with what they find."}
 	case w.kind == overOutside:
 		return []string{"A peer-to-peer program or a list of dead mirrors fails at many hosts too: at many ports, and it talks with those that answer."}
-	case w.kind == overHosts || w.kind == overEchoes:
+	case w.kind == overNeighbours:
+		return []string{
+			"A router asks for what comes through it, a DHCP server for what it gives: both are excused once their traffic or DHCP names them.",
+			"An inventory or a monitoring server does the same: from one known address, on a schedule, and nothing follows.",
+		}
+	case w.kind == overHosts || w.kind == overEchoes || w.kind == overAll:
 		return []string{
 			"A vulnerability scanner, an inventory or a monitoring server does the same: from one known address, on a schedule, and nothing follows.",
 			"Servers that are down fail for everybody; what five clients failed at was discounted here.",
@@ -312,6 +384,12 @@ func (w *walk) nextSteps(fromOutside bool) []string {
 			"Block the address at the border if it did.",
 		}
 	}
+	if len(w.uses) > 0 {
+		return []string{
+			fmt.Sprintf("%s found %s and then used it: see what went over these connections.", w.actor.Addr, usesList(w.uses)),
+			fmt.Sprintf("Find the program on %s that sent these and who started it.", w.actor.Addr),
+		}
+	}
 	steps := []string{fmt.Sprintf("Find the program on %s that sent these and who started it.", w.actor.Addr)}
 	if len(w.open) > 0 {
 		steps = append(steps, fmt.Sprintf("See what %s did next with what answered: %s.", w.actor.Addr, w.openList()))
@@ -319,4 +397,82 @@ func (w *walk) nextSteps(fromOutside bool) []string {
 		steps = append(steps, fmt.Sprintf("See what %s did next, on other ports and hosts.", w.actor.Addr))
 	}
 	return append(steps, "If it is your own scanner, name it as an asset so that people know it.")
+}
+
+// usesList names services that were used after they were found.
+func usesList(list []probe) string {
+	var names []string
+	for _, p := range list {
+		names = append(names, p.service.String()+" of "+p.target.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// message tells the greatest surprise.
+func (f *fan) message(w *walk) string {
+	v, what := &f.burst, "addresses and ports"
+	if w.rule == slowRule {
+		v = &f.slow
+	}
+	count := v.count
+	if v.span == burstSpans[2] || w.failures() > maxRecent && v.span < slowSpans[0] {
+		count = max(count, int(w.failures()))
+	}
+	if count > v.count {
+		return fmt.Sprintf("%s tried %s %s inside in vain in %s, %s of them within %s; %s.", w.actor.Addr, phrase.Count(count), what,
+			phrase.Duration(w.last.Sub(w.start)), phrase.Count(v.count), v.spanWords(), w.outcomes())
+	}
+	return fmt.Sprintf("%s tried %s %s inside in vain within %s; up to %s are usual here.", w.actor.Addr, phrase.Count(v.count), what, v.spanWords(), phrase.Count(v.critical-1))
+}
+
+// evidence adds the counts that were too much; weighs says that they are the finding's own.
+func (f *fan) evidence(to *detectors.Finding, weighs bool) {
+	add := func(v *verdict, chance string) {
+		e := detectors.Evidence{
+			Measure: "failed first contacts inside within " + v.spanWords() + ", " + chance, Value: float64(v.count), Unit: "contacts",
+			Baseline: v.usualWords(), Threshold: strconv.Itoa(v.critical),
+		}
+		if weighs && len(to.Evidence) == 0 {
+			e.Nats = to.LLR
+		}
+		to.Evidence = append(to.Evidence, e)
+	}
+	for _, v := range []*verdict{&f.burst, &f.slow} {
+		if v.given() {
+			add(v, fmt.Sprintf("by chance %.0e", max(v.chance(), 1e-300)))
+		}
+	}
+	if f.dark > 0 {
+		to.Evidence = append(to.Evidence, detectors.Evidence{
+			Measure: "of them at addresses that sent nothing in thirty days, which weigh three", Value: float64(f.dark), Unit: "contacts", Baseline: "none",
+		})
+	}
+	if f.slow.given() {
+		to.Evidence = append(to.Evidence, detectors.Evidence{Measure: "days with failures", Value: float64(f.active), Unit: "days", Baseline: "none"})
+	}
+	if weighs && f.absorbs > 0 {
+		to.Evidence = append(to.Evidence, detectors.Evidence{Measure: "sequential test of first contacts that fail alarmed too (scan.trw)", Value: phrase.Round(f.absorbs), Unit: "nats", Baseline: "none"})
+	}
+}
+
+func (f *fan) counterfactual() string {
+	v := &f.burst
+	if f.walk.rule == slowRule {
+		v = &f.slow
+	}
+	return fmt.Sprintf("With %s within %s nothing would have been said.", phrase.Plural(v.critical-1, "failure"), v.spanWords())
+}
+
+// knownScanner makes a finding of a scanner of the house information.
+func (d *Detector) knownScanner(f *detectors.Finding, w *walk) {
+	h := w.habit
+	if !h.known() {
+		return
+	}
+	f.LLR = min(f.LLR, habitWeight)
+	f.Evidence = append(f.Evidence, detectors.Evidence{
+		Measure: "days before on which this host scanned the same ports of the same networks and logged in nowhere", Value: float64(h.days), Unit: "days",
+		Baseline: "none", Threshold: strconv.Itoa(habitDays),
+	})
+	f.Message += fmt.Sprintf(" It did the same on %s before: a scanner of the house.", phrase.Plural(h.days, "day"))
 }

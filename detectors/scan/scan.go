@@ -36,13 +36,20 @@ const headroom = 20
 // sayAfter is how long a growing finding waits before its numbers are said anew.
 const sayAfter = time.Minute
 
-// Detector is rule scan.trw.
+// Detector is rules scan.trw, scan.burst and scan.slow.
 type Detector struct {
 	cfg      Config
 	seen     *stat.Seen
 	internal *lru.Table[detectors.HostKey, source]
 	external *lru.Table[detectors.HostKey, source]
 	dead     []clients // of failing services, each at the place of its hash
+	arp      arp
+	failed   *stat.Seen // who failed where, for thirty days
+	awake    *stat.Seen // internal addresses that sent something in thirty days
+	usual    usual
+	began    packet.Time      // of the first flow
+	found    map[uint64]*walk // services that alarmed walks were answered by, until somebody uses them
+	swept    uint64           // token when found was last rid of what is over
 	site     site
 	outside  outside
 	alive    uint64 // flows of which one direction was seen though both must have been there
@@ -59,6 +66,11 @@ type source struct {
 	verticals          uint8 // alarms over the ports of one host in this episode
 	lastVertical       packet.Time
 	walks              []*walk
+	fan                *fan
+	habit              *habit
+	hour               int64 // of its latest first contact, since 1970
+	born               packet.Time
+	talks              [2]uint16       // first contacts inside that became conversations, in this hour and the last
 	met                *[metBefore]met // latest answered contacts
 	numMet             uint32
 }
@@ -90,7 +102,8 @@ type Stats struct {
 
 // New returns the detector.
 func New(cfg Config) *Detector {
-	d := &Detector{cfg: cfg, seen: stat.NewSeen(cfg.MaxPairs, 24*time.Hour), pending: map[uint64]*walk{}}
+	d := &Detector{cfg: cfg, seen: stat.NewSeen(cfg.MaxPairs, 24*time.Hour), pending: map[uint64]*walk{}, found: map[uint64]*walk{}, arp: newARP()}
+	d.failed, d.awake = stat.NewSeen(cfg.MaxFailed, 30*24*time.Hour), stat.NewSeen(cfg.MaxAlive, 30*24*time.Hour)
 	lost := func(_ detectors.HostKey, s *source) { d.evicted += uint64(len(s.walks)) }
 	d.internal = lru.New(cfg.MaxSources, lost)
 	d.external = lru.New(cfg.MaxSources, lost)
@@ -98,8 +111,8 @@ func New(cfg Config) *Detector {
 	return d
 }
 
-// Rules returns the rule.
-func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{rule} }
+// Rules returns the rules.
+func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{rule, burstRule, slowRule} }
 
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
@@ -128,7 +141,22 @@ func (d *Detector) Flow(env detectors.Env, r *flows.Record) {
 	if !ok || c.outcome == silent && r.Proto != packet.ProtoTCP && d.blind() {
 		return
 	}
-	d.first(env, &c)
+	if d.first(env, &c) {
+		d.arp.speaks(macKey(r.Segment, r.OrigMAC), r.Orig, !env.Internal(r.Orig))
+		if r.Total[flows.Resp].Packets > 0 {
+			d.arp.speaks(macKey(r.Segment, r.RespMAC), r.Resp, !env.Internal(r.Resp))
+		}
+	}
+}
+
+// Auth takes who lets whom in: a scanner of the house that logs in is no mere scanner.
+func (d *Detector) Auth(env detectors.Env, a *flows.Auth) {
+	if a.Outcome != flows.Succeeded || a.Anonymous {
+		return
+	}
+	if s := d.internal.Get(detectors.HostKey{Segment: a.Segment, Addr: a.Orig}); s != nil && s.habit != nil {
+		s.habit.login(env.Now(), hashOf(detectors.HostKey{Segment: a.Segment, Addr: a.Resp}))
+	}
 }
 
 // TLS, SMB and RPC take a connection that already talks for answered: long before its record comes, so that failures,
@@ -152,22 +180,41 @@ func (d *Detector) met(env detectors.Env, conn *flows.Conn, ref flows.Ref) {
 	})
 }
 
-// first looks whether a contact is the first of its pair and of its service.
-func (d *Detector) first(env detectors.Env, c *contact) {
+// first looks whether a contact is the first of its pair and of its service, and says the former.
+func (d *Detector) first(env detectors.Env, c *contact) bool {
 	actor, host := stat.HashAddr(c.actor.Addr), stat.HashAddr(c.target.Addr)
 	pair := stat.Join(stat.Join(actor, host), uint64(c.actor.Segment))
-	if !d.seen.Add(env.Now(), stat.Join(pair, uint64(c.service.proto)<<16|uint64(c.service.port))) {
-		return
+	asked := stat.Join(pair, uint64(c.service.proto)<<16|uint64(c.service.port))
+	if !d.seen.Add(env.Now(), asked) {
+		if c.talked && len(d.found) > 0 {
+			d.use(env, c, asked)
+		}
+		return false
+	}
+	if c.mild { // another question to the same host, which may be answered yet
+		pair = stat.Mix(pair)
 	}
 	newHost := d.seen.Add(env.Now(), pair)
-	d.contact(env, c, newHost, actor)
+	if newHost {
+		if d.began == 0 {
+			d.began = env.Now()
+		}
+		if c.outcome == answered && env.Internal(c.target.Addr) {
+			d.awake.Add(env.Now(), stat.Join(host, uint64(c.target.Segment)))
+		}
+		if env.Internal(c.actor.Addr) {
+			d.awake.Add(env.Now(), stat.Join(actor, uint64(c.actor.Segment)))
+		}
+	}
+	d.contact(env, c, newHost, actor, asked)
+	return newHost
 }
 
 // blind says that most connections show one direction only: silence then proves nothing.
 func (d *Detector) blind() bool { return d.alive >= 8 && d.alive > d.twoWay }
 
 // contact steps the source's walks.
-func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor uint64) {
+func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor, asked uint64) {
 	inside := env.Internal(c.actor.Addr)
 	table := d.external
 	if inside {
@@ -178,7 +225,10 @@ func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor ui
 		return // an external host that is welcome needs no state
 	}
 	s, _ := table.Use(c.actor)
-	if newHost {
+	if inside {
+		d.turn(env.Now(), s)
+	}
+	if newHost && !c.mild {
 		s.contacts++
 		if !failed {
 			s.answered++
@@ -188,7 +238,10 @@ func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor ui
 		}
 	}
 	toInside := env.Internal(c.target.Addr)
-	step := d.weight(env.Now(), c, toInside, actor)
+	step, dead := d.weight(env.Now(), c, toInside, actor)
+	if s.habit != nil && toInside {
+		s.habit.note(env.Now(), c.service, c.target.Addr)
+	}
 	if !toInside {
 		d.outside.add(env.Now(), actor, failed)
 		if failed {
@@ -199,7 +252,7 @@ func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor ui
 		if !k.concerns(c, toInside, newHost) {
 			continue
 		}
-		w := s.walk(env.Now(), k, c, failed)
+		w := s.walk(env.Now(), k, c, failed || c.looked)
 		if w == nil {
 			continue
 		}
@@ -210,6 +263,12 @@ func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor ui
 			w.level, w.peak, w.lifted = d.cfg.Threshold, d.cfg.Threshold, true
 		}
 		d.decide(env, s, w)
+		if w.alarmed && !failed {
+			d.find(asked, w)
+		}
+	}
+	if inside && toInside {
+		d.fanOut(env, s, c, dead)
 	}
 	if !failed {
 		s.remember(c, newHost)
@@ -219,6 +278,9 @@ func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor ui
 // concerns says whether a contact is a step of a walk of the kind.
 func (k kind) concerns(c *contact, toInside, newHost bool) bool {
 	isEcho := c.service.port == 0
+	if c.mild {
+		return k == overHosts && toInside && newHost
+	}
 	switch k {
 	case overHosts:
 		return toInside && newHost && !isEcho
@@ -261,44 +323,37 @@ func (d *Detector) recall(env detectors.Env, s *source, w *walk) {
 
 // weight is the step of a contact. Outside, where pages refer to what is gone and failures come in company, the test is
 // never sharper than its authors made it.
-func (d *Detector) weight(now packet.Time, c *contact, toInside bool, actor uint64) float64 {
+func (d *Detector) weight(now packet.Time, c *contact, toInside bool, actor uint64) (step float64, dead bool) {
 	theta0, _ := d.site.theta0(d.cfg.Theta0)
 	if !toInside {
 		theta0 = min(theta0, d.cfg.Theta0)
 	}
 	failure, success := stat.Steps(theta0, d.cfg.Theta1)
 	switch {
+	case c.looked:
+		return failure, false
 	case !c.outcome.failed():
-		return success
+		return success, false
 	case c.stealth:
 		failure = stealthStep
+	case c.mild:
+		failure *= mildShare
 	}
-	failure /= d.sharers(c, actor)
+	sharers := d.sharers(c, actor)
+	failure /= sharers
 	if !toInside {
 		failure /= d.outside.sharers(now, actor)
 	}
-	return failure
+	return failure, sharers > 1
 }
 
 // sharers counts the clients that failed at the target, this one included, where they make it a dead server; else 1.
 func (d *Detector) sharers(c *contact, actor uint64) float64 {
-	of := stat.Join(stat.Join(stat.HashAddr(c.target.Addr), uint64(c.target.Segment)), uint64(c.service.proto)<<16|uint64(c.service.port))
-	v := &d.dead[of%maxDead]
-	if v.target != of {
-		*v = clients{target: of}
-	}
-	known := false
-	for _, h := range v.hashes[:v.n] {
-		known = known || h == actor
-	}
-	if !known && int(v.n) < len(v.hashes) {
-		v.hashes[v.n] = actor
-		v.n++
-	}
-	if v.n < deadClients {
+	n := place(d.dead, c.hash(), actor)
+	if n < deadClients {
 		return 1
 	}
-	return float64(v.n)
+	return float64(n)
 }
 
 // walk returns the walk of a kind that a contact belongs to; one is begun by a failure only, since answers at zero
@@ -318,7 +373,7 @@ func (s *source) walk(now packet.Time, k kind, c *contact, begin bool) *walk {
 			continue
 		}
 		n++
-		if k == overHosts || k == overEchoes || k == overOutside && w.service == c.service || k == overPorts && w.target == c.target {
+		if k == overHosts || k == overEchoes || k == overNeighbours || k == overOutside && w.service == c.service || k == overPorts && w.target == c.target {
 			if now.Sub(w.last) > staleAfter {
 				w.begin(progress{kind: k, actor: c.actor, target: w.target, service: w.service})
 			}
@@ -359,21 +414,21 @@ func (s *source) walk(now packet.Time, k kind, c *contact, begin bool) *walk {
 func (d *Detector) decide(env detectors.Env, s *source, w *walk) {
 	if w.alarmed {
 		if w.level == 0 { // it came down: the episode is over
-			d.say(env, w)
+			d.say(env, s, w)
 			w.begin(progress{kind: w.kind, actor: w.actor, target: w.target, service: w.service})
 			return
 		}
-		if w.contacts() >= 2*w.said {
-			d.say(env, w)
-		} else if !w.waiting {
-			w.waiting = true
-			d.token++
-			d.pending[d.token] = w
-			env.WakeAt(env.Now().Add(sayAfter), d.token)
-		}
+		d.grow(env, s, w)
 		return
 	}
 	if w.level < d.cfg.Threshold || w.kind == overOutside && !alone(s, w) {
+		return
+	}
+	if s.fan.tells(env.Now()) && (w.kind == overHosts || w.kind == overEchoes || w.kind == overPorts && env.Internal(w.target.Addr)) {
+		s.fan.absorbs = max(s.fan.absorbs, min(maxWeight, w.peak-d.cfg.Threshold+3)) // one scan, one finding
+		w.level = 0
+		s.fan.walk.dirty = true
+		d.grow(env, s, &s.fan.walk)
 		return
 	}
 	if w.kind == overPorts {
@@ -382,9 +437,38 @@ func (d *Detector) decide(env detectors.Env, s *source, w *walk) {
 		}
 	}
 	if !w.alarmed {
-		w.alarmed, w.window = true, w.start
+		w.alarmed, w.window, w.fan = true, w.start, nil
+		if w.kind != overOutside && env.Internal(w.actor.Addr) {
+			w.fan = s.fan
+		}
 	}
-	d.say(env, w)
+	d.grow(env, s, w)
+}
+
+// grow says what an alarmed walk tells: at once the first time and when it has doubled, else within a minute; where the
+// finding is closed by then, within a day, so that a slow scan is not a record for each probe.
+func (d *Detector) grow(env detectors.Env, s *source, w *walk) {
+	now := env.Now()
+	if w.said == 0 || w.contacts() >= 2*w.said {
+		d.say(env, s, w)
+		return
+	}
+	if w.waiting {
+		return
+	}
+	after := sayAfter
+	if now.Add(sayAfter).Sub(w.spoke) >= detectors.Quiet {
+		after = staleAfter
+	}
+	d.later(env, w, after)
+}
+
+// later asks for a Wake of a walk.
+func (d *Detector) later(env detectors.Env, w *walk, after time.Duration) {
+	w.waiting = true
+	d.token++
+	d.pending[d.token] = w
+	env.WakeAt(env.Now().Add(after), d.token)
 }
 
 // alone tells a sweep outside from a peer-to-peer program: one service holds half of the failures, and hardly any contact
@@ -427,35 +511,101 @@ func (d *Detector) fold(env detectors.Env, s *source, w *walk) *walk {
 	return block
 }
 
-// Wake says what was not said for a minute.
+// Wake says what was not said for a minute, or a day.
 func (d *Detector) Wake(env detectors.Env, token uint64) {
+	if token == arpToken {
+		d.wakeARP(env)
+		return
+	}
 	w := d.pending[token]
 	if w == nil {
 		return
 	}
 	delete(d.pending, token)
 	w.waiting = false
-	if w.alarmed && w.dirty {
-		d.say(env, w)
+	switch {
+	case w.alarmed && w.dirty:
+		d.say(env, nil, w)
+	case w.kind == overAll && !w.alarmed && (w.fan.burst.given() || w.fan.slow.given()):
+		d.sayFan(env, w.fan.owner)
 	}
 }
 
 // End says what was not said yet, in the order in which it came up.
 func (d *Detector) End(env detectors.Env) {
+	d.answerARP(env, env.Now())
 	for _, token := range slices.Sorted(maps.Keys(d.pending)) {
 		d.Wake(env, token)
 	}
 }
 
-// say emits the walk's finding.
-func (d *Detector) say(env detectors.Env, w *walk) {
+// say emits the walk's finding. A source is given where it may be the first time.
+func (d *Detector) say(env detectors.Env, s *source, w *walk) {
 	if w.grew == 0 {
-		w.grew = w.failures()
+		w.grew = max(1, w.failures())
+	}
+	if s != nil && w.habit == nil && env.Internal(w.actor.Addr) && w.kind != overOutside {
+		if s.habit == nil {
+			s.habit = new(habit)
+			for _, t := range w.services {
+				s.habit.note(env.Now(), t.service, w.actor.Addr)
+			}
+			s.habit.todayNets.Reset()
+			for _, t := range w.tried {
+				s.habit.note(env.Now(), t.service, t.target)
+			}
+		}
+		w.habit = s.habit
+	}
+	if s != nil && w.said == 0 {
+		for _, p := range w.open {
+			pair := stat.Join(stat.Join(stat.HashAddr(w.actor.Addr), stat.HashAddr(p.target)), uint64(w.actor.Segment))
+			d.find(stat.Join(pair, uint64(p.service.proto)<<16|uint64(p.service.port)), w)
+		}
 	}
 	f := d.finding(env, w)
+	if w.habit != nil {
+		w.habit.turn(env.Now())
+		w.habit.isPositive = true
+		d.knownScanner(f, w)
+	}
 	if w.failures() >= 10*w.grew {
 		w.grew, f.Grew = w.failures(), true
 	}
-	w.dirty, w.said = false, w.contacts()
+	w.dirty, w.said, w.spoke = false, max(1, w.contacts()), env.Now()
 	env.Emit(f)
+}
+
+// maxFound bounds the services found that are watched for use.
+const maxFound = 4096
+
+// find remembers a service that answered an alarmed walk.
+func (d *Detector) find(asked uint64, w *walk) {
+	if len(d.found) >= maxFound && d.token != d.swept { // at most once for each thing that was to be said later
+		d.swept = d.token
+		maps.DeleteFunc(d.found, func(_ uint64, w *walk) bool { return !w.alarmed })
+	}
+	if len(d.found) < maxFound {
+		d.found[asked] = w
+	}
+}
+
+// use takes a later connection with data to a service that a scan found: discovery became use.
+func (d *Detector) use(env detectors.Env, c *contact, asked uint64) {
+	w := d.found[asked]
+	if w == nil || !w.alarmed || c.at <= w.start {
+		return
+	}
+	for _, p := range w.open {
+		if p.conn.ID == c.conn.ID && c.conn.ID != 0 {
+			return // the scan's own connection, told again
+		}
+	}
+	delete(d.found, asked)
+	w.used++
+	if len(w.uses) < maxOpen {
+		w.uses = append(w.uses, probe{c.target.Addr, c.service, c.conn, c.ref})
+	}
+	w.dirty = true
+	d.say(env, nil, w)
 }

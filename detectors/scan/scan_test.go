@@ -84,6 +84,10 @@ func TestPositive(t *testing.T) {
 			"10.0.0.5", "", "ICMP echo", "T1018",
 		},
 		{
+			"SNMP over a network that says nothing", "0s every 1s times 60 10.0.0.5 -> 10.0.1.#:161 udp-silent",
+			"10.0.0.5", "", "60 internal hosts on UDP port 161", "T1046 T1018",
+		},
+		{
 			"outside", "0s every 1s times 12 10.0.0.5 -> 198.51.100.#:445 silent",
 			"10.0.0.5", "", "12 external hosts on TCP port 445", "T1046 T1018",
 		},
@@ -127,7 +131,8 @@ func TestQuiet(t *testing.T) {
 		"a dead host asked at a few ports":      "0s every 1s times 8 10.0.0.5 -> 10.0.1.7:1# silent",
 		"an administrator with a stale list":    "0s every 5s times 12 10.0.0.5 -> 10.0.1.#:22 open\n0s every 9s times 8 10.0.0.5 -> 10.0.2.#:22 silent",
 		"multicast and broadcast":               "0s every 1s times 50 10.0.0.5 -> 239.1.2.#:1900 udp-refused\n0s every 1s times 50 10.0.0.5 -> 255.255.255.255:# udp-refused",
-		"silence after UDP":                     "0s every 1s times 250 10.0.0.5 -> 10.0.1.#:161 udp-silent",
+		"silence after UDP that nobody answers": "0s every 1s times 250 10.0.0.5 -> 10.0.1.#:514 udp-silent",
+		"a look for SNMP printers":              "0s every 1s times 40 10.0.0.5 -> 10.0.1.#:161 udp-silent",
 		"backscatter of a spoofed flood":        "0s every 1s times 250 10.0.0.5 -> 198.51.100.#:4# backscatter",
 		"a capture that begins late":            "0s every 10ms times 250 10.0.0.5 -> 10.0.1.#:445 late",
 		"one direction only":                    "0s every 1s times 60 10.0.0.5 -> 10.0.1.#:445 oneway\n0s every 1s times 60 10.0.0.5 -> 10.0.3.1# ping-silent",

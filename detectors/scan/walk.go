@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -15,11 +14,13 @@ import (
 type kind uint8
 
 const (
-	overHosts   kind = iota // first contacts with internal hosts over TCP and UDP
-	overEchoes              // first contacts with internal hosts by ICMP echo
-	overOutside             // first contacts with external hosts at one service
-	overPorts               // first contacts with the ports of one host
-	overPortsOf             // the same for many hosts, after the first few
+	overHosts      kind = iota // first contacts with internal hosts over TCP and UDP
+	overEchoes                 // first contacts with internal hosts by ICMP echo
+	overOutside                // first contacts with external hosts at one service
+	overPorts                  // first contacts with the ports of one host
+	overPortsOf                // the same for many hosts, after the first few
+	overAll                    // failures inside by their number: bursts and slow scans
+	overNeighbours             // ARP requests for addresses that nobody has
 )
 
 // Bounds of what one walk keeps to explain itself.
@@ -28,6 +29,7 @@ const (
 	lastProbes  = 5
 	maxServices = 8
 	maxOpen     = 8
+	maxTried    = 32
 )
 
 // staleAfter ends a walk that nothing happened on: chosen by us as the day that first contacts are remembered for.
@@ -51,6 +53,15 @@ type probe struct {
 type walk struct {
 	progress
 	latest [lastProbes]probe // the last failures, as many as there were
+	tried  []try             // of all failures, evenly drawn
+	asked  *[arpAsked]packet.Time
+}
+
+// try is a failed contact kept for the shape of the whole.
+type try struct {
+	target  packet.Addr
+	service service
+	at      packet.Time
 }
 
 // progress is what a walk begins anew with.
@@ -70,13 +81,18 @@ type progress struct {
 	stealth     uint32
 	answered    uint32
 	talked      uint32
-	ascending   uint32 // steps to a higher address or port than before
-	steps       uint32
 	echoes      [echoBurst]packet.Time // of the latest unanswered echo requests
 	numEchoes   uint32
 	lifted      bool // by a burst of echo requests
 
-	first    []probe // the first failures
+	rule     *detectors.Rule // nil: scan.trw
+	fan      *fan            // counts of the host's failures, as evidence
+	habit    *habit
+	looked   uint32      // answered, but the client left once it knew what it had met
+	used     uint32      // later connections with data to what was found
+	uses     []probe     // the first of them
+	spoke    packet.Time // when it was last said
+	first    []probe     // the first failures
 	services []tally
 	others   uint32 // contacts with services beyond those
 	open     []probe
@@ -92,6 +108,8 @@ type progress struct {
 // begin makes w a walk that has seen nothing. Most walks end after one step: their memory is used again.
 func (w *walk) begin(p progress) {
 	p.first, p.services, p.open = w.first[:0], w.services[:0], w.open[:0]
+	p.uses = w.uses[:0]
+	w.tried = w.tried[:0]
 	w.progress = p
 }
 
@@ -112,6 +130,12 @@ func (w *walk) add(c *contact, step, limit float64) (begun bool) {
 		return begun
 	}
 	w.failStep = step
+	w.fail(c)
+	return begun
+}
+
+// fail counts a contact that failed.
+func (w *walk) fail(c *contact) {
 	w.sample(c)
 	w.tell(c)
 	if c.stealth {
@@ -122,7 +146,6 @@ func (w *walk) add(c *contact, step, limit float64) (begun bool) {
 	} else {
 		w.silent++
 	}
-	return begun
 }
 
 // answer counts a contact that was answered.
@@ -131,6 +154,9 @@ func (w *walk) answer(c *contact) {
 	w.answered++
 	if c.talked {
 		w.talked++
+	}
+	if c.looked {
+		w.looked++
 	}
 	if len(w.open) < maxOpen {
 		w.open = append(w.open, probe{c.target.Addr, c.service, c.conn, c.ref})
@@ -146,18 +172,11 @@ func (w *walk) tell(c *contact) {
 
 // sample keeps the first failures and the last.
 func (w *walk) sample(c *contact) {
-	if n := w.failures(); n > 0 {
-		before := &w.latest[(n-1)%lastProbes]
-		up := bytes.Compare(c.target.Addr[:], before.target[:])
-		if up == 0 {
-			up = int(c.service.port) - int(before.service.port)
-		}
-		if up != 0 {
-			w.steps++
-			if up > 0 {
-				w.ascending++
-			}
-		}
+	t := try{c.target.Addr, c.service, c.at}
+	if n := w.failures(); n < maxTried {
+		w.tried = append(w.tried, t)
+	} else if i := stat.Mix(uint64(n)) % uint64(n+1); i < maxTried { // Vitter 1985, algorithm R
+		w.tried[i] = t
 	}
 	p := probe{c.target.Addr, c.service, c.conn, c.ref}
 	if len(w.first) < firstProbes {
@@ -184,9 +203,6 @@ func (w *walk) count(c *contact) {
 func (w *walk) top() tally {
 	return slices.MaxFunc(w.services, func(a, b tally) int { return int(a.n) - int(b.n) })
 }
-
-// sequential says that addresses or ports were tried in order.
-func (w *walk) sequential() bool { return w.steps >= 5 && float64(w.ascending) > 0.9*float64(w.steps) }
 
 // Echo requests to this many hosts without reply within the time lift a walk: with 0.1 a minute usual, chance does so
 // with probability 7.7e-8 (stat.PoissonTail(0.1, 5)), below the one in a million that we allow.
@@ -217,6 +233,13 @@ func (w *walk) absorb(v *walk) {
 	w.silent += v.silent
 	w.stealth += v.stealth
 	w.answered += v.answered
+	w.looked += v.looked
+	for _, t := range v.tried {
+		if len(w.tried) == maxTried {
+			break
+		}
+		w.tried = append(w.tried, t)
+	}
 	if len(w.hosts) < maxRelated && !slices.Contains(w.hosts, v.target.Addr) {
 		w.hosts = append(w.hosts, v.target.Addr)
 	}

@@ -11,6 +11,7 @@
 //	1m                        10.0.0.5 gets 10.0.0.10 http/web as alice offers 18,17,23 ticket 23
 //	1m                        10.0.0.7 leases 02:00:00:00:00:07 ws7
 //	1m                        10.0.0.7 arps 02:00:00:00:00:07
+//	1m every 50ms times 254   10.0.0.7 seeks 10.0.0.#               # ARP requests to everybody; "from MAC" may follow
 //	1m                        10.0.0.9 claims fs1.example.net to 10.0.0.7
 //	1m                        10.0.0.5 searches 10.0.0.10 dc=corp 2 (sAMAccountName=Domain_Admins) asks cn,member entries 3
 //	1m                        10.0.0.5 plants 10.0.0.9 ldap:/10.0.0.5:1389/a
@@ -225,6 +226,7 @@ var events = map[string]func(*item, []string) error{
 
 	"leases": (*item).lease,
 	"arps":   (*item).arp,
+	"seeks":  (*item).seek,
 	"claims": (*item).claim,
 }
 

@@ -26,7 +26,7 @@ func NegBinomialTail(mean, r float64, x int) float64 {
 		sum += term
 		step := q * (k + r) / (k + 1)
 		term *= step
-		if step < 1 && term <= sum*1e-12*(1-step) {
+		if step < 1 && (term <= sum*1e-12*(1-step) || term < 1e-300) { // below, products of small numbers round up for ever
 			return min(1, sum)
 		}
 	}

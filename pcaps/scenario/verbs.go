@@ -51,7 +51,7 @@ var verbs = map[string]verb{
 	"sealed":    {"sealed SERVER accounts|exec|office [users N] [size N] as ACCOUNT", (*call).sealed},
 	"storm":     {"storm SERVER SHARE ext EXT [files N] [note NAME] [every D] as ACCOUNT", (*call).storm},
 	"photos":    {"photos SERVER SHARE [files N] [every D] as ACCOUNT", (*call).photos},
-	"scan":      {"scan FIRST count N ports A,B every D [open A,B] [closed]", (*call).scan},
+	"scan":      {"scan FIRST count N ports A,B every D [open A,B|all] [closed]", (*call).scan},
 }
 
 // Verbs lists the verbs with their usage.
@@ -246,7 +246,7 @@ func (c *call) scan() {
 				return
 			}
 			answer := craft.Silent
-			if slices.Contains(open, target.String()) {
+			if slices.Contains(open, target.String()) || open[0] == "all" {
 				answer = craft.Open
 			} else if c.has("closed") {
 				answer = craft.Closed
