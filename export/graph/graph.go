@@ -84,7 +84,7 @@ func clean(s string) string {
 // roleOrder ranks roles for the order of nodes: servers first.
 var roleOrder = []string{
 	"domain controller", "file server", "database server", "mail server", "web server", "print server", "resolver", "server", "backup", "deployment",
-	"monitoring", "scanner", "gateway", "jump host", "administrator", "other", "workstation", "unknown", "outside",
+	"monitoring", "scanner", "device", "gateway", "jump host", "administrator", "other", "workstation", "unknown", "outside",
 }
 
 // Sort brings nodes and edges into the order that depends on what they say alone.

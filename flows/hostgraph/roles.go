@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ const (
 	MailServer
 	PrintServer
 	Resolver
+	Device  // a printer, a camera, a badge reader: few contacts, always the same
 	Gateway // a proxy, a router that translates, a VPN: many machines behind one
 	JumpHost
 	Administrator // a host that administers many
@@ -40,7 +42,7 @@ const (
 
 var roleNames = [NumRoles]string{
 	"unknown", "workstation", "server", "domain controller", "file server", "database server", "web server", "mail server", "print server", "resolver",
-	"gateway", "jump host", "administrator", "scanner", "deployment", "monitoring", "backup", "other",
+	"device", "gateway", "jump host", "administrator", "scanner", "deployment", "monitoring", "backup", "other",
 }
 
 func (r Role) String() string { return roleNames[r] }
@@ -59,9 +61,9 @@ var words = []struct {
 	{"domain controller", DomainController}, {"dc", DomainController}, {"jump", JumpHost}, {"bastion", JumpHost}, {"scanner", Scanner},
 	{"deploy", Deployment}, {"patch", Deployment}, {"wsus", Deployment}, {"sccm", Deployment}, {"monitor", Monitoring}, {"inventory", Monitoring},
 	{"backup", Backup}, {"admin", Administrator}, {"file", FileServer}, {"nas", FileServer}, {"database", DatabaseServer}, {"db", DatabaseServer},
-	{"sql", DatabaseServer}, {"web", WebServer}, {"mail", MailServer}, {"exchange", MailServer}, {"print", PrintServer}, {"resolver", Resolver},
+	{"sql", DatabaseServer}, {"web", WebServer}, {"mail", MailServer}, {"exchange", MailServer}, {"print server", PrintServer}, {"print", PrintServer}, {"resolver", Resolver},
 	{"dns", Resolver}, {"proxy", Gateway}, {"gateway", Gateway}, {"nat", Gateway}, {"vpn", Gateway}, {"router", Gateway}, {"firewall", Gateway},
-	{"workstation", Workstation}, {"client", Workstation}, {"desktop", Workstation}, {"laptop", Workstation}, {"server", Server},
+	{"printer", Device}, {"camera", Device}, {"iot", Device}, {"device", Device}, {"workstation", Workstation}, {"client", Workstation}, {"desktop", Workstation}, {"laptop", Workstation}, {"server", Server},
 }
 
 // ParseRole returns the role that a configuration's words mean.
@@ -106,27 +108,31 @@ const (
 	byServing
 	byResolving
 	byInitiating
+	byLittle
 )
 
 // Bounds of the rules; where nothing else is said they are the detection reference's (0.6).
 const (
-	manyClients  = 8   // a server serves so many,
-	serverDays   = 3   // on so many days
-	sweepDays    = 3   // a scanner tries many hosts in vain on so many days
-	jumpSources  = 3   // who reach a jump host to administer it
-	jumpTargets  = 10  // whom it reaches so
-	jumpDays     = 5   // on so many days; an administrator's host too
-	wideShare    = 0.3 // of all hosts, that a deployment server reaches
-	evenSpread   = 0.5 // of the bytes that it sends each, standard deviation over mean, at most
-	probed       = 20  // hosts that monitoring reaches
-	probeHours   = 18  // in so many different hours of the day
-	probeBytes   = 2e4 // in so few bytes a time
-	backedUp     = 5   // hosts that a backup server takes from
-	backupBytes  = 1e9 // on a day
-	backupRatio  = 10  // to what it gives
-	manyAgents   = 40  // kinds of TLS clients at one address; a desktop with several browsers has ten to twenty (chosen by us)
-	ownContacts  = 0.8 // of a workstation's connections are its own
-	fewContacts  = 10  // connections before anything is inferred from their share
+	manyClients  = 8    // a server serves so many,
+	serverDays   = 3    // on so many days
+	sweepDays    = 3    // a scanner tries many hosts in vain on so many days
+	jumpSources  = 3    // who reach a jump host to administer it
+	jumpTargets  = 10   // whom it reaches so
+	jumpDays     = 5    // on so many days; an administrator's host too,
+	habits       = 3    // and so many of them
+	habitDays    = 3    // on so many days each (chosen by us: an intruder of a week seldom comes back to a host on three days)
+	wideShare    = 0.3  // of all hosts, that a deployment server reaches
+	evenSpread   = 0.5  // of the bytes that it sends each, standard deviation over mean, at most
+	probed       = 20   // hosts that monitoring reaches
+	probeHours   = 18   // in so many different hours of the day
+	probeBytes   = 2e4  // in so few bytes a time
+	backedUp     = 5    // hosts that a backup server takes from
+	backupBytes  = 1e9  // on a day
+	backupRatio  = 10   // to what it gives
+	manyAgents   = 40   // kinds of TLS clients at one address; a desktop with several browsers has ten to twenty (chosen by us)
+	ownContacts  = 0.8  // of a workstation's connections are its own, and less than manyClients uses of its services are known;
+	nearlyAll    = 0.95 // or so many are
+	fewContacts  = 10   // connections before anything is inferred from their share
 	lookAgain    = time.Hour
 	manyAdmitted = 10 // servers that an administrator's host administers
 )
@@ -220,35 +226,73 @@ func (g *Graph) roleOf(v *node) (Role, reason) {
 	if role, why := g.wide(v, hosts); role != Unknown {
 		return role, why
 	}
-	if all := v.initiated + v.answered; all >= fewContacts && float64(v.initiated) > ownContacts*float64(all) && v.numIn <= 2 {
+	all := v.initiated + v.answered
+	share := float64(v.initiated) / float64(max(all, 1))
+	own := all >= fewContacts && (share > ownContacts && v.numIn < manyClients || share > nearlyAll)
+	if v.isDevice() {
+		return Device, reason{rule: byLittle, n: [4]float64{float64(v.numDays), float64(v.numOut), float64(v.numIn)}}
+	}
+	if own && (v.outside > 0 || v.numOut >= 3 || v.find(SMB) != nil || v.find(Kerberos) != nil || v.find(HTTPS) != nil || v.find(HTTP) != nil) {
 		lease := 0.0
 		if v.lease {
 			lease = 1
 		}
-		return Workstation, reason{rule: byInitiating, n: [4]float64{float64(v.initiated) / float64(all), float64(all), float64(v.numIn), lease}}
+		return Workstation, reason{rule: byInitiating, n: [4]float64{share, float64(all), float64(v.numIn), lease}}
 	}
-	best, most := NoService, uint32(0)
-	for i := range v.services {
-		if u := &v.services[i]; roleFor(u.service) != Unknown && u.clients > most && bits.OnesCount64(u.inDays) >= days {
-			best, most = u.service, u.clients
-		}
-	}
-	if most >= many && 2*v.answered >= v.initiated {
-		_, d := serves(best)
-		why := reason{rule: byServing, service: best, n: [4]float64{float64(most), float64(d), float64(v.numOut)}}
-		if best == DNS {
-			if !v.resolves {
-				return Server, why
-			}
-			return Resolver, reason{rule: byResolving, n: why.n}
-		}
+	best, most := v.mainService(days)
+	_, d := serves(best)
+	why := reason{rule: byServing, service: best, n: [4]float64{float64(most), float64(d), float64(v.numOut)}}
+	switch {
+	case most >= many && 2*v.answered >= v.initiated && best == DNS && v.resolves:
+		return Resolver, reason{rule: byResolving, n: why.n}
+	case most >= many && 2*v.answered >= v.initiated:
+		return roleFor(best), why
+	case most >= 3 && d >= serverDays && v.answered >= v.initiated: // few clients, but again and again
+		return roleFor(best), why
+	case most >= 2 && v.answered >= fewContacts && v.answered >= 4*v.initiated: // few clients, but it does little else
 		return roleFor(best), why
 	}
-	if most >= 2 && v.answered >= fewContacts && v.answered >= 4*v.initiated { // few clients, but it does little else
-		_, d := serves(best)
-		return roleFor(best), reason{rule: byServing, service: best, n: [4]float64{float64(most), float64(d), float64(v.numOut)}}
-	}
 	return Unknown, reason{}
+}
+
+// preference is which of a server's services names it: those of a trade before files and pages, which many serve besides.
+var preference = []Service{
+	Mail, MSSQL, Oracle, MySQL, PostgreSQL, Print, WSUS, SCCM, SMB, NFS, FTP, DNS, HTTP, HTTPS, LDAP, Kerberos, NTP, Syslog, SIP, MQTT, Modbus, RDP, SSH,
+}
+
+// mainService is the service that names a server, with its clients: the first of preference that a quarter as many use
+// as the most used one; of a trade's, eight clients will do.
+func (v *node) mainService(days int) (best Service, clients uint32) {
+	most := uint32(0)
+	for i := range v.services {
+		if u := &v.services[i]; roleFor(u.service) != Unknown && bits.OnesCount64(u.inDays) >= days {
+			most = max(most, u.clients)
+		}
+	}
+	for _, s := range preference {
+		isTrade := s == Mail || s == MSSQL || s == Oracle || s == MySQL || s == PostgreSQL || s == Print
+		if u := v.find(s); u != nil && bits.OnesCount64(u.inDays) >= days && u.clients > 0 && (4*u.clients >= most || isTrade && u.clients >= manyClients) {
+			return s, u.clients
+		}
+	}
+	return NoService, 0
+}
+
+// isDevice says that a host is a printer, a camera or the like: up for days, with few contacts, none of which a person's
+// or a server's machine could do without.
+func (v *node) isDevice() bool {
+	if v.numDays < serverDays || v.numOut > 4 || v.numIn >= manyClients && v.find(Print) == nil || v.outside*2 > v.initiated+v.answered {
+		return false
+	}
+	for i := range v.services {
+		switch u := &v.services[i]; u.service {
+		case Kerberos, LDAP, SMB, AdminShare, RPC, RemoteExec, RDP, WinRM, SSH, MSSQL, Oracle, MySQL, PostgreSQL, DNS:
+			if u.service != DNS || u.clients > 0 {
+				return false
+			}
+		}
+	}
+	return v.find(Print) == nil || v.numIn < manyClients
 }
 
 // roleFor is the role of who serves a service to many.
@@ -302,20 +346,20 @@ func (g *Graph) wide(v *node, hosts int) (Role, reason) {
 	var in float64                  // bytes a day
 	var admins [64]flows.HostNumber // distinct servers, as far as it matters
 	numAdmins := 0
+	usual := make([]flows.HostNumber, 0, habits) // servers that it administers again and again
 	for i := v.outs; i != 0; i = g.edges.at(i).nextOut {
 		e := g.edges.at(i)
 		servers++
 		if e.service.Admin() {
 			admin++
-			known := false
-			for _, n := range admins[:numAdmins] {
-				known = known || n == e.server
-			}
-			if !known && numAdmins < len(admins) {
+			if !slices.Contains(admins[:numAdmins], e.server) && numAdmins < len(admins) {
 				admins[numAdmins] = e.server
 				numAdmins++
 			}
 			adminDays |= e.shifted(g.now)
+			if !slices.Contains(usual, e.server) && bits.OnesCount64(e.days) >= habitDays && len(usual) < cap(usual) {
+				usual = append(usual, e.server)
+			}
 		}
 		if bits.OnesCount64(e.days) >= sweepDays && e.n > 0 && float64(e.up+e.down)/float64(e.n) <= probeBytes {
 			if h := e.dayHours(); bits.OnesCount32(h) >= probeHours {
@@ -340,6 +384,9 @@ func (g *Graph) wide(v *node, hosts int) (Role, reason) {
 		}
 	}
 	n := bits.OnesCount64(adminDays)
+	if len(usual) < habits { // who reaches many, each once, may be an intruder on his way
+		n = 0
+	}
 	switch {
 	case probes >= probed:
 		return Monitoring, reason{rule: byProbes, n: [4]float64{float64(probes), float64(bits.OnesCount32(hours)), probeBytes}}
@@ -438,11 +485,13 @@ func (r *reason) text(asset string) string {
 	case byResolving:
 		return fmt.Sprintf("resolves names for %.0f hosts, and asks name servers outside", n[0])
 	case byInitiating:
-		text := fmt.Sprintf("%.0f %% of its %.0f connections are its own; used by %s", 100*n[0], n[1], count(n[2], "host"))
+		text := fmt.Sprintf("%.0f %% of its %.0f connections are its own; its services are used in %s", 100*n[0], n[1], count(n[2], "way"))
 		if n[3] > 0 {
 			text += "; it has a DHCP lease"
 		}
 		return text
+	case byLittle:
+		return fmt.Sprintf("has %s out and %s in over %s, none of a person's or a server's machine", count(n[1], "edge"), count(n[2], "edge"), count(n[0], "day"))
 	}
 	return "too little was seen of it"
 }

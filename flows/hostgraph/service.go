@@ -60,7 +60,7 @@ var info = [NumServices]struct {
 	name   string
 	weight float64
 }{
-	{"", 0}, {"smb", 0.2}, {"smb-admin", 1}, {"rpc", 1}, {"rpc-exec", 1}, {"winrm", 1}, {"rdp", 0.9}, {"ssh", 0.8}, {"vnc", 0.9}, {"telnet", 1},
+	{"", 0}, {"smb", 0.2}, {"smb-admin", 1}, {"rpc", 0.3}, {"rpc-exec", 1}, {"winrm", 1}, {"rdp", 0.9}, {"ssh", 0.8}, {"vnc", 0.9}, {"telnet", 1},
 	{"rsh", 1}, {"mssql", 0.6}, {"oracle", 0.5}, {"mysql", 0.5}, {"postgresql", 0.5}, {"container-api", 0.9}, {"vmware", 0.5}, {"wsus", 0.5},
 	{"sccm", 0.5}, {"ipmi", 0.6}, {"snmp", 0.1}, {"kerberos", 0.05}, {"ldap", 0.05}, {"dns", 0.05}, {"ntp", 0.05}, {"http", 0.1}, {"https", 0.1},
 	{"proxy", 0.05}, {"mail", 0.1}, {"ftp", 0.2}, {"nfs", 0.2}, {"print", 0.05}, {"syslog", 0.05}, {"dhcp", 0.05}, {"sip", 0.05}, {"mqtt", 0.05},
