@@ -106,3 +106,59 @@ func TestGraphTellsWrongUse(t *testing.T) {
 		t.Errorf("%v %.20q", err, got)
 	}
 }
+
+// TestAssetsNameAndRule: what the configuration calls a host shows in the graph and in findings, with its role.
+func TestAssetsNameAndRule(t *testing.T) {
+	path := craftCapture(t, "intrusion")
+	cfg := filepath.Join(t.TempDir(), "sensor.yaml")
+	text := "assets:\n  - {name: Payroll, addresses: [10.20.0.30], role: database server, critical: true}\n  - {name: Front desk, addresses: [10.20.1.66], role: kiosk}\n"
+	if err := os.WriteFile(cfg, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var g struct {
+		Nodes []struct {
+			Name, Role, Why string
+			Addresses       []string
+			Critical        bool
+		}
+	}
+	if err := json.Unmarshal([]byte(drawn(t, "--config", cfg, "--format", "json", path)), &g); err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, n := range g.Nodes {
+		switch n.Name {
+		case "Payroll":
+			if seen++; n.Role != "database server" || !n.Critical || n.Why != `the configuration says "database server"` {
+				t.Errorf("%+v", n)
+			}
+		case "Front desk":
+			if seen++; n.Role != "kiosk" || n.Critical {
+				t.Errorf("%+v", n)
+			}
+		}
+	}
+	if seen != 2 {
+		t.Errorf("%d of 2 assets in %+v", seen, g.Nodes)
+	}
+
+	dir := t.TempDir()
+	cmd := root()
+	cmd.SetOut(&bytes.Buffer{})
+	cmd.SetErr(&bytes.Buffer{})
+	cmd.SetArgs([]string{"replay", "--quiet", "--config", cfg, "--out", dir, path})
+	if err := cmd.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := os.ReadFile(filepath.Join(dir, "findings.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `"assets":[{"ip":"10.20.1.66","name":"Front desk","role":"kiosk","critical":false},{"ip":"10.20.0.30","name":"Payroll","role":"database server","critical":true}]`
+	if !bytes.Contains(found, []byte(want)) {
+		t.Errorf("no finding has %s", want)
+	}
+	if !bytes.Contains(found, []byte(`"host":{"id":"10.20.1.66"`)) {
+		t.Error("no finding names its acting host")
+	}
+}

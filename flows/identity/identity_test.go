@@ -390,3 +390,54 @@ func BenchmarkRecord(b *testing.B) {
 		i++
 	}
 }
+
+// TestRequestsCompleteTheirACK: servers leave out what the client said of itself; a client that asks for the address it
+// had (no server named) is who had it, one that takes an offer is somebody new there.
+func TestRequestsCompleteTheirACK(t *testing.T) {
+	addr := key("10.0.1.20").Addr
+	for _, c := range []struct {
+		name   string
+		server packet.Addr // option 54 of the request
+		client []byte      // option 61
+		id     string
+		same   bool // the number of the address is kept
+	}{
+		{"takes an offer", key("10.0.0.1").Addr, nil, "02-00-00-00-00-01", false},
+		{"had it before", packet.Addr{}, nil, "02-00-00-00-00-01", true},
+		{"has an identifier of its own", packet.Addr{}, []byte{0xff, 1, 2, 3}, "dhcp-ff010203", true},
+		{"identifier is its address", packet.Addr{}, []byte{1, 2, 0, 0, 0, 0, 1}, "02-00-00-00-00-01", true},
+		{"identifier of boot firmware", packet.Addr{}, []byte{0, 9, 9, 9}, "02-00-00-00-00-01", true},
+	} {
+		table := identity.New(identity.Default(), scenario.Internal, nil)
+		b := &flows.Batch{Records: make([]flows.Record, 1), DHCP: make([]flows.DHCP, 2)}
+		r := &b.Records[0]
+		r.Orig, r.Resp, r.Last = addr, key("10.0.9.9").Addr, scenario.Start
+		r.Total[flows.Orig].Packets = 1
+		table.See(b, &flows.Item{At: scenario.Start, Kind: flows.KindRecord})
+		before := table.Number(key("10.0.1.20"))
+
+		mac := packet.MAC{2, 0, 0, 0, 0, 1}
+		b.DHCP[0] = flows.DHCP{Kind: flows.DHCPRequest, Xid: 7, Hardware: mac, Requested: addr, Server: c.server, ClientID: b.Put(c.client), HostName: b.Put([]byte("PC-7"))}
+		b.DHCP[1] = flows.DHCP{Kind: flows.DHCPAck, Xid: 7, Hardware: mac, Yours: addr, Server: key("10.0.0.1").Addr, Lease: 3600}
+		table.See(b, &flows.Item{At: scenario.Start.Add(time.Second), Kind: flows.KindDHCP, Index: 0})
+		table.See(b, &flows.Item{At: scenario.Start.Add(time.Second), Kind: flows.KindDHCP, Index: 1})
+		h := table.Now(key("10.0.1.20"))
+		if h.ID != c.id || h.Name != "pc-7" || (h.Number == before) != c.same || h.MAC != mac || !h.HasLease() {
+			t.Errorf("%s: %+v, number was %d", c.name, h, before)
+		}
+	}
+}
+
+// TestOwnNames: multicast DNS and NetBIOS answers name their sender; an answer with another's address names nobody.
+func TestOwnNames(t *testing.T) {
+	s := play(t, 1, "0s 10.0.1.7 -> 10.0.9.9:445 open\n0s 10.0.1.8 -> 10.0.9.9:445 open")
+	for i, from := range []string{"10.0.1.7", "10.0.1.8"} {
+		b := &flows.Batch{}
+		b.Answers = []flows.Answer{{Name: b.Put([]byte("\x06LAPTOP\x05local\x00")), Data: b.Put([]byte("10.0.1.7")), Type: 1}}
+		b.DNS = []flows.DNS{{Conn: flows.Conn{Orig: key(from).Addr, Resp: key("224.0.0.251").Addr}, App: flows.AppMDNS, AnswerAt: 1, Answers: flows.Span{Len: 1}}}
+		s.See(b, &flows.Item{At: scenario.Start.Add(time.Minute), Kind: flows.KindDNS})
+		if h := s.Now(key(from)); i == 0 && (h.Name != "laptop.local" || h.NameBy != identity.ByOwnName || h.ID != from) || i == 1 && h.Name != "" {
+			t.Errorf("%s: %+v", from, h)
+		}
+	}
+}
