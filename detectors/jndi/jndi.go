@@ -43,6 +43,7 @@ var (
 var rule = &detectors.Rule{
 	ID: "jndi.lookup", Name: "A server made to load a program by a look-up in what it logs", Stage: detectors.StageLateral,
 	Techniques: []detectors.Technique{exploit, interpreter},
+	Sides:      detectors.OriginatorAlone,
 }
 
 // stage is how far an attempt went.

@@ -32,6 +32,7 @@ const (
 var rule = &detectors.Rule{
 	ID: "ldap.enum", Name: "A directory searched for what an intruder needs", Stage: detectors.StageDiscovery,
 	Techniques: []detectors.Technique{windows.DomainUsers, windows.DomainGroups, windows.DomainTrusts, remoteSystems, groupPolicies, passwordPolicy},
+	Sides:      detectors.OriginatorAlone,
 }
 
 // asked is what a client asked of one family.

@@ -28,6 +28,7 @@ const (
 var rule = &detectors.Rule{
 	ID: "sql.exec", Name: "A database server made to run programs or to log on elsewhere", Stage: detectors.StageLateral,
 	Techniques: []detectors.Technique{procedures, commandShell, interpreter, windows.ForcedAuth, windows.ModifyRegistry, windows.AccountChange},
+	Sides:      detectors.OriginatorAlone,
 }
 
 // pair is a client and a server.
