@@ -171,7 +171,7 @@ type AuthMethod uint8
 const (
 	AuthNTLM AuthMethod = iota
 	AuthKerberos
-	AuthPassword // in the clear, or within a sealed session whose answers still tell what came of it
+	AuthPassword // in the clear, as a digest of it, or within a sealed session whose answers still tell what came of it
 )
 
 // Auth is one authentication seen in a connection.
@@ -182,8 +182,10 @@ type Auth struct {
 	Domain      Text
 	Workstation Text // as the client claims: weak
 	Server      Text // NetBIOS or DNS computer name that the server claims
+	Host        Text // HTTP: whom the request says that it is for
 	Status      uint32
 	Challenge   [8]byte // NTLM server challenge
+	Proof       [8]byte // NTLM: first bytes of the client's answer to it (of NTProofStr, MS-NLMP 3.3.2); zero where there is none
 	Method      AuthMethod
 	Over        App // protocol that carried it
 	Outcome     Outcome

@@ -5,10 +5,11 @@ auth.spray (few passwords on many accounts, T1110.003) and auth.guess (many pass
 # What it sees
 
 Answers to log-ins, whatever carries them: Kerberos' first exchange (RFC 4120, 7.5.9: 6 no such principal, 18 locked, 24 wrong
-key; success only where the request proved the key), NTLM over SMB and DCE/RPC (MS-ERREF: C0000064 no such user, C000006A and
-C000006D wrong, C0000234 locked, C0000072 disabled), FTP, VNC, RDP with network level authentication by the order and sizes of its
-sealed messages (the cookie names the user, cut at nine letters by some clients), and SSH by the sizes of its sealed answers,
-which tell no names.
+key; success only where the request proved the key), NTLM over SMB, DCE/RPC, LDAP and databases (MS-ERREF: C0000064 no such user, C000006A
+and C000006D wrong, C0000234 locked, C0000072 disabled; a refusal without a code is wrong), HTTP (401 and 407 in answer to a name, whether by
+Basic, Digest or NTLM), FTP, VNC, RDP with network level authentication by the order and sizes of its sealed messages (the cookie names the
+user, cut at nine letters by some clients), and SSH by the sizes of its sealed answers, which tell no names. Names are counted over all of
+them together.
 
 # Statistic
 
@@ -22,7 +23,7 @@ Of one client, in packet time:
     failed: 3 more.
   - auth.guess: f failures at one service of one server in 10 minutes: 0.25 (f-4) nats, at most 5; or f in 24 hours: 0.05 (f-20), at
     most 4. People fail about three times in a bad ten minutes: with that mean, ten or more have a probability of 1.1e-3 and
-    sixteen 1.2e-7 (Poisson). Failures of a connection that then gets in are taken back: keys are tried one after the other. A
+    sixteen 1.2e-7 (Poisson). Failures of an SSH connection that then gets in are taken back: keys are tried one after the other. A
     log-in that succeeds after ten failures of other connections: 3 more. Times 0.3 where one name, or none that can be told,
     fails at equal gaps of a second or more (coefficient of variation below 0.1 over eight): a program with an old password.
 

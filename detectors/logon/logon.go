@@ -18,7 +18,7 @@ import (
 const (
 	fast        = packet.Time(10 * time.Minute)
 	slow        = packet.Time(24 * time.Hour)
-	episodeGap  = packet.Time(time.Hour) // without a failure for so long, the next one begins a new finding
+	episodeGap  = packet.Time(time.Hour) // without a failure for so long, the next one begins a new finding; see gap
 	gateway     = 0.3
 	program     = 0.3
 	inAfter     = 3.0
@@ -189,6 +189,7 @@ func (d *Detector) Auth(env detectors.Env, f *flows.Auth) {
 			case noSuchUser:
 				a.result = unknown
 			case wrongPassword, logonFailure, accountLocked, accountDisabled:
+			case 0: // HTTP and others don't say why
 			default:
 				return
 			}
@@ -286,7 +287,7 @@ func (c *client) tally(now, window packet.Time) (t tally) {
 func (d *Detector) judgeNames(env detectors.Env, key detectors.HostKey, c *client, a *attempt, now packet.Time) {
 	quick, day := c.tally(now, fast), c.tally(now, slow)
 	if a.result != in {
-		llr := max(min(0.7*float64(quick.unknown-1), 6), min(0.2*float64(day.unknown-8), 4))
+		llr := max(min(0.7*float64(quick.unknown-1), 6), namesByDay(enum, day))
 		if day.in >= 2*day.unknown {
 			llr *= gateway
 		}
@@ -297,7 +298,7 @@ func (d *Detector) judgeNames(env detectors.Env, key detectors.HostKey, c *clien
 	if a.result == unknown {
 		return
 	}
-	llr := max(min(0.6*float64(quick.wrong-2), 6), min(0.25*float64(day.wrong-10), 5))
+	llr := max(min(0.6*float64(quick.wrong-2), 6), namesByDay(spray, day))
 	if day.in >= 2*day.wrong {
 		llr *= gateway
 	}
@@ -316,10 +317,26 @@ func (d *Detector) judgeNames(env detectors.Env, key detectors.HostKey, c *clien
 	d.sayNames(env, key, c, spray, llr, max(quick.wrong, day.wrong), now, quick, day)
 }
 
+// namesByDay is the weight of what a day's names come to, without gateways.
+func namesByDay(r rule, day tally) float64 {
+	if r == enum {
+		return min(0.2*float64(day.unknown-8), 4)
+	}
+	return min(0.25*float64(day.wrong-10), 5)
+}
+
+// gap is how long a finding waits for the next failure: one that a day's failures make is one finding, however slow they come.
+func (d *Detector) gap(byDay float64) packet.Time {
+	if byDay >= d.cfg.MinNats {
+		return slow
+	}
+	return episodeGap
+}
+
 // sayNames emits what is heavy enough and tells more than before.
 func (d *Detector) sayNames(env detectors.Env, key detectors.HostKey, c *client, r rule, llr float64, count int, now packet.Time, quick, day tally) {
 	e := &c.said[r]
-	if e.start == 0 || now-e.last > episodeGap {
+	if e.start == 0 || now-e.last > d.gap(namesByDay(r, day)) {
 		*e = episode{start: now}
 		for _, n := range c.names { // the first of them belongs to it
 			for _, at := range []packet.Time{n.wrongAt, n.unknownAt} {
@@ -423,6 +440,9 @@ func (s *service) even() bool {
 	return !s.several && s.gaps >= evenGaps && s.mean >= minGap.Seconds() && math.Sqrt(s.m2/s.gaps) < evenCV*s.mean
 }
 
+// byDay is the weight of a day's failures at one service.
+func byDay(failures int) float64 { return min(0.05*float64(failures-20), 4) }
+
 // judgeService decides on guessing.
 func (d *Detector) judgeService(env detectors.Env, key detectors.HostKey, s *service, a *attempt, tries int, now packet.Time) {
 	slot := &s.recent[a.conn.ID%uint64(len(s.recent))]
@@ -430,14 +450,16 @@ func (d *Detector) judgeService(env detectors.Env, key detectors.HostKey, s *ser
 		*slot = connection{id: a.conn.ID}
 	}
 	if a.result == in {
-		s.takeBack(slot.fails)
+		if a.over == flows.AppSSH { // keys are tried one after the other
+			s.takeBack(slot.fails)
+		}
 		slot.fails = 0
 		if sum(s.minutes[:]) < guessFrom || s.even() || s.episode.start == 0 {
 			return
 		}
 		s.broken, s.as = true, a.name
 	} else {
-		if s.episode.start == 0 || now-s.episode.last > episodeGap {
+		if s.episode.start == 0 || now-s.episode.last > d.gap(byDay(sum(s.hours[:]))) {
 			s.episode, s.broken, s.conns, s.refs = episode{start: now}, false, s.conns[:0], s.refs[:0]
 			s.gaps, s.mean, s.m2, s.several, s.last = 0, 0, 0, false, -1
 		}
@@ -466,7 +488,7 @@ func (d *Detector) judgeService(env detectors.Env, key detectors.HostKey, s *ser
 		s.refs = append(s.refs, a.ref)
 	}
 	quick, day := sum(s.minutes[:]), sum(s.hours[:])
-	llr := max(min(0.25*float64(quick-4), 5), min(0.05*float64(day-20), 4))
+	llr := max(min(0.25*float64(quick-4), 5), byDay(day))
 	if s.even() {
 		llr *= program
 	}

@@ -51,6 +51,24 @@ func TestCases(t *testing.T) {
 		{"three people mistype: 0.6", `0s every 1m times 3 10.0.0.5 logs 10.0.0.10 smb user# wrong`, ""},
 		{"a slow spray over SMB, 20 in a day: 0.25 (20-10)", `0s every 1h times 20 10.0.0.5 logs 10.0.0.10 smb user# wrong`, "auth.spray 2.50"},
 		{"over many servers it is one spray", `0s every 2s times 10 10.0.0.5 logs 10.0.1.# smb user# wrong`, "auth.spray 4.80"},
+		{"three over each of four protocols are one spray: 0.6 (12-2)", `
+			0s every 2s times 3 10.0.0.5 logs 10.0.1.1 smb user# wrong
+			1s every 2s times 3 10.0.0.5 logs 10.0.1.2 http user#+3 wrong
+			10s every 2s times 3 10.0.0.5 logs 10.0.1.3 ldap user#+6 wrong
+			20s every 2s times 3 10.0.0.5 logs 10.0.1.4 tds user#+9 wrong`, "auth.spray 6.00"},
+		{"twenty passwords by Basic over one connection, then in: 0.25 (20-4) + 3", `
+			0s every 900ms times 10 10.0.0.5 logs 10.0.0.8 http admin wrong over 5
+			500ms every 1200ms times 10 10.0.0.5 logs 10.0.0.8 http admin wrong over 5
+			30s 10.0.0.5 logs 10.0.0.8 http admin in over 5`, "auth.guess 7.00"},
+		{"a slow guesser with gaps of more than an hour: one finding, 0.05 (44-20)", `
+			0s every 2h times 11 10.0.0.5 logs 10.0.0.21 ftp root wrong
+			1m every 2h times 11 10.0.0.5 logs 10.0.0.21 ftp root wrong
+			3m every 2h times 11 10.0.0.5 logs 10.0.0.21 ftp root wrong
+			7m every 2h times 11 10.0.0.5 logs 10.0.0.21 ftp root wrong`, "auth.guess 1.20"},
+		{"one page with an old password, again and again", `0s every 5m times 40 10.0.0.5 logs 10.0.0.8 http kiosk wrong`, ""},
+		{"slow over days and protocols, 16 in a day: 0.25 (16-10)", `
+			0s every 3h times 8 10.0.0.5 logs 10.0.0.8 http user# wrong
+			1h every 3h times 8 10.0.0.5 logs 10.0.0.10 kerberos user#+8 wrong`, "auth.spray 1.50"},
 		{"thirty passwords at an FTP server: at most 5", `0s every 2100ms times 30 10.0.0.5 logs 10.0.0.21 ftp root wrong
 			1s every 7s times 3 10.0.0.5 logs 10.0.0.21 ftp root wrong`, "auth.guess 5.00"},
 		{"a program with an old password: 0.3 × 5", `0s every 20s times 30 10.0.0.5 logs 10.0.0.21 ftp backup wrong`, "auth.guess 1.50"},

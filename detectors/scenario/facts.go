@@ -16,7 +16,7 @@ var carriers = map[string]struct {
 }{
 	"kerberos": {flows.AppKerberos, 88}, "smb": {flows.AppSMB, 445}, "ftp": {flows.AppFTP, 21}, "ssh": {flows.AppSSH, 22},
 	"tds": {flows.AppTDS, 1433}, "ldap": {flows.AppLDAP, 389}, "rdp": {flows.AppRDP, 3389},
-	"vnc": {flows.AppVNC, 5900},
+	"vnc": {flows.AppVNC, 5900}, "http": {flows.AppHTTP, 80},
 }
 
 // conn is the connection of a fact; number 0: one of its own.

@@ -24,7 +24,7 @@
 // reset (SYN and RST of the originator), fin, null, xmas (answered by RST), fin-silent, late (midstream), backscatter (an
 // answer only), oneway (alive, one direction seen), udp, udp-refused, udp-silent, ping, ping-silent. A question is
 // answered by what follows =, words apart; without it there is no answer; nx says NXDOMAIN; "iterative" anywhere clears
-// RD. A log-in over kerberos, smb, ftp or ssh as a user (- where the wire does not tell) ends wrong, unknown or in; "over N" names the
+// RD. A log-in over kerberos, smb, ftp, ssh, http, ldap, rdp or tds as a user (- where the wire does not tell) ends wrong, unknown or in; "over N" names the
 // connection, each else has its own. A ticket is for a service (krbtgt: with the user's own key; then noproof may follow). {hexN}, {b32-N} and {word} stand for N random characters or for a word, the same in every run.
 package scenario
 

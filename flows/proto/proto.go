@@ -72,7 +72,7 @@ func (s *Stats) Malformed() map[flows.App]uint64 {
 	return map[flows.App]uint64{
 		flows.AppLDAP: s.LDAP.Malformed, flows.AppTDS: s.TDS.Malformed,
 		flows.AppDNS: s.DNS.Malformed, flows.AppTLS: s.TLS.Malformed, flows.AppDCERPC: s.RPC.Malformed + s.SMB.RPC.Malformed, flows.AppSMB: s.SMB.Malformed,
-		flows.AppKerberos: s.Kerberos.Malformed, flows.AppSSH: s.SSH.Malformed, flows.AppHTTP: s.HTTP.TooLong, flows.AppFTP: s.FTP.LongLines,
+		flows.AppKerberos: s.Kerberos.Malformed, flows.AppSSH: s.SSH.Malformed, flows.AppHTTP: s.HTTP.TooLong + s.HTTP.BadTokens, flows.AppFTP: s.FTP.LongLines,
 		flows.AppRDP: s.RDP.Malformed,
 		flows.AppVNC: s.VNC.Malformed,
 	}

@@ -214,7 +214,7 @@ func isSyslog(b []byte) bool {
 }
 
 func httpTarget(b []byte) bool {
-	return b[0] == '/' || b[0] == '*' && len(b) > 1 && b[1] == ' ' || bytes.HasPrefix(b, []byte("http"))
+	return b[0] == '/' || b[0] == '*' && len(b) > 1 && b[1] == ' ' || len(b) >= 4 && equalFold(b[:4], "HTTP")
 }
 
 func sipTarget(b []byte) bool {

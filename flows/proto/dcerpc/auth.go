@@ -12,7 +12,7 @@ import (
 type auth struct {
 	server, user, domain, workstation []byte
 	ref                               flows.Ref
-	challenge                         [8]byte
+	challenge, proof                  [8]byte
 	kind, level                       uint8
 	method                            flows.AuthMethod
 	open                              bool // the client has proved itself, the server has not yet said what it thinks
@@ -54,7 +54,7 @@ func (a *Association) ntlm(m *ntlm.Message, ref flows.Ref) {
 		u.user = clip(m.Append(u.user[:0], m.User))
 		u.domain = clip(m.Append(u.domain[:0], m.Domain))
 		u.workstation = clip(m.Append(u.workstation[:0], m.Workstation))
-		u.v1, u.anonymous = m.NTLMv1(), m.Anonymous()
+		u.v1, u.anonymous, u.proof = m.NTLMv1(), m.Anonymous(), m.Proof
 		a.user = ntlm.AppendAccount(a.user[:0], u.domain, u.user)
 	}
 }
@@ -72,6 +72,7 @@ func (a *Association) authDone(out *flows.Out, c *flows.Conn, o flows.Outcome, s
 	if u.method == flows.AuthNTLM {
 		f.User, f.Domain, f.Workstation = out.Put(u.user), out.Put(u.domain), out.Put(u.workstation)
 		f.Server, f.Challenge, f.NTLMv1, f.Anonymous = out.Put(u.server), u.challenge, u.v1, u.anonymous
+		f.Proof = u.proof
 	}
 	out.Auth(&f)
 }

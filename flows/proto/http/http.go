@@ -4,8 +4,13 @@
 //
 // A request that asks for a look-up through JNDI is told at once, without its answer: the server may ask before it answers.
 //
-// Limits: heads of 16 KiB; of target, host, agent and content type 256 bytes each; look-ups in bodies are not seen. A connection that becomes something else
-// (CONNECT, an upgrade) is left.
+// Log-ins are read from the headers by which a client proves who it is (RFC 9110, 11), to a server or a proxy: Basic (RFC 7617,
+// the user alone), Digest (RFC 7616), NTLM (MS-NTHT) and Negotiate (RFC 4559), which holds NTLM or a ticket. 401 or 407 in answer
+// is a failure, 400, 5xx or nothing no outcome, all else a success. Forms are not read: what a server answers to a wrong password
+// in a form is its own affair.
+//
+// Limits: heads of 16 KiB; of target, host, agent, content type and names 256 bytes each, longer names in Basic not at all; of
+// security tokens the first 4 KiB; look-ups in bodies are not seen. A connection that becomes something else (CONNECT, an upgrade) is left.
 package http
 
 import (
@@ -17,14 +22,18 @@ import (
 
 // Stats counts what was read and what was strange.
 type Stats struct {
-	Requests uint64
-	TooLong  uint64 // heads beyond the limit
+	Requests  uint64
+	TooLong   uint64 // heads beyond the limit
+	LogIns    uint64
+	BadTokens uint64 // security tokens that are not base64
 }
 
 // Add adds o to s.
 func (s *Stats) Add(o Stats) {
 	s.Requests += o.Requests
 	s.TooLong += o.TooLong
+	s.LogIns += o.LogIns
+	s.BadTokens += o.BadTokens
 }
 
 const (
@@ -54,6 +63,10 @@ type Parser struct {
 	method, target, host, agent, kind field
 	length                            uint64
 	lookups                           lookups
+	login                             login
+	reply                             []byte // head of an answer that asks for proof, so far
+	replying                          bool
+	token                             []byte
 }
 
 // New returns a parser that counts in stats.
@@ -67,12 +80,18 @@ func (p *Parser) Reset(midstream bool) {
 	if cap(p.lookups.decoded) > maxKept {
 		p.lookups.decoded = nil
 	}
+	if cap(p.reply) > maxKept {
+		p.reply = nil
+	}
 	p.head, p.skip, p.lost, p.open = p.head[:0], 0, midstream, false
+	p.reply, p.replying = p.reply[:0], false
+	p.login.reset()
 }
 
 // Gap implements stream.Parser.
-func (p *Parser) Gap(_ *flows.Out, _ *flows.Conn, dir flows.Dir, n int) {
+func (p *Parser) Gap(out *flows.Out, c *flows.Conn, dir flows.Dir, n int) {
 	if dir == flows.Resp {
+		p.endReply(out, c, p.ref)
 		return
 	}
 	if n > 0 && len(p.head) == 0 && p.skip >= uint64(n) {
@@ -84,9 +103,19 @@ func (p *Parser) Gap(_ *flows.Out, _ *flows.Conn, dir flows.Dir, n int) {
 
 // Flush implements stream.Parser.
 func (p *Parser) Flush(out *flows.Out, c *flows.Conn, end bool) {
-	if end && p.open {
-		p.write(out, c, 0, p.ref)
+	if !end {
+		return
 	}
+	p.endReply(out, c, p.ref)
+	if p.open {
+		p.unanswered(out, c)
+	}
+}
+
+// unanswered writes the open request.
+func (p *Parser) unanswered(out *flows.Out, c *flows.Conn) {
+	p.write(out, c, 0, p.ref)
+	p.proved(out, c, flows.Unseen, p.ref)
 }
 
 // Data implements stream.Parser.
@@ -120,8 +149,9 @@ func (p *Parser) Data(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byte, re
 		}
 		size := from + end + 4
 		b = b[size-before:]
+		p.endReply(out, c, p.ref)
 		if p.open {
-			p.write(out, c, 0, p.ref)
+			p.unanswered(out, c)
 		}
 		ok := p.read(p.head[:size])
 		p.head = p.head[:0]
@@ -148,7 +178,7 @@ func begins(b []byte) bool {
 			return false
 		}
 	}
-	return rest[0] == '/' || rest[0] == '*' || bytes.HasPrefix(rest, []byte("http")) || string(method) == "CONNECT"
+	return rest[0] == '/' || rest[0] == '*' || len(rest) >= 4 && bytes.EqualFold(rest[:4], []byte("http")) || string(method) == "CONNECT"
 }
 
 // read takes a request's head apart.
@@ -163,6 +193,7 @@ func (p *Parser) read(head []byte) bool {
 	p.method.set(method)
 	p.target.set(target)
 	p.host.n, p.agent.n, p.kind.n, p.length, p.skip = 0, 0, 0, 0, 0
+	p.login.due = false
 	for len(rest) > 0 {
 		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
 		name, value, ok := bytes.Cut(line, []byte(":"))
@@ -175,6 +206,8 @@ func (p *Parser) read(head []byte) bool {
 			p.host.set(value)
 		case bytes.EqualFold(name, []byte("user-agent")):
 			p.agent.set(value)
+		case bytes.EqualFold(name, []byte("authorization")), bytes.EqualFold(name, []byte("proxy-authorization")):
+			p.authorize(value)
 		case bytes.EqualFold(name, []byte("content-type")):
 			p.kind.set(value)
 		case bytes.EqualFold(name, []byte("content-length")):
@@ -193,24 +226,81 @@ func (p *Parser) read(head []byte) bool {
 	return true
 }
 
-// answer reads a status line (RFC 9112, 4) where one is due.
+// answer reads a status line (RFC 9112, 4) where one is due, and the headers behind it where they ask for proof.
 func (p *Parser) answer(out *flows.Out, c *flows.Conn, b []byte, ref flows.Ref) bool {
-	if !p.open || len(b) < 12 || string(b[:7]) != "HTTP/1." || b[8] != ' ' {
+	if p.replying {
+		p.replied(out, c, b, ref)
 		return true
 	}
-	status := 0
-	for _, d := range b[9:12] {
-		if d < '0' || d > '9' {
-			return true
-		}
-		status = 10*status + int(d-'0')
+	if !p.open {
+		return true
 	}
-	if status == 100 { // go on with the body
+	status, ok := statusOf(b)
+	for ok && status == 100 { // go on with the body; the answer may follow at once
+		_, b, _ = bytes.Cut(b, []byte("\r\n\r\n"))
+		status, ok = statusOf(b)
+	}
+	if !ok {
 		return true
 	}
 	connect := string(p.method.bytes()) == "CONNECT" && status/100 == 2
-	p.write(out, c, uint16(status), ref)
+	p.write(out, c, status, ref)
+	if status == 401 || status == 407 {
+		p.replying = true
+		p.replied(out, c, b, ref)
+	} else {
+		p.proved(out, c, outcome(status), ref)
+	}
 	return status != 101 && !connect
+}
+
+// statusOf reads a status line.
+func statusOf(b []byte) (status uint16, ok bool) {
+	if len(b) < 12 || string(b[:7]) != "HTTP/1." || b[8] != ' ' {
+		return 0, false
+	}
+	for _, d := range b[9:12] {
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		status = 10*status + uint16(d-'0')
+	}
+	return status, true
+}
+
+// replied takes the next bytes of the head of an answer that asks for proof.
+func (p *Parser) replied(out *flows.Out, c *flows.Conn, b []byte, ref flows.Ref) {
+	if len(p.reply) == 0 { // the usual case: all of it at once
+		if end := bytes.Index(b, []byte("\r\n\r\n")); end >= 0 {
+			p.decided(out, c, b[:end], ref)
+			return
+		}
+	}
+	from := max(0, len(p.reply)-3)
+	p.reply = append(p.reply, b[:min(len(b), maxHead-len(p.reply))]...)
+	if end := bytes.Index(p.reply[from:], []byte("\r\n\r\n")); end >= 0 {
+		p.decided(out, c, p.reply[:from+end], ref)
+	} else if len(p.reply) >= maxHead {
+		p.stats.TooLong++
+		p.endReply(out, c, ref)
+	}
+}
+
+// endReply takes the head of an answer that does not come to its end for what there is.
+func (p *Parser) endReply(out *flows.Out, c *flows.Conn, ref flows.Ref) {
+	if p.replying {
+		p.decided(out, c, p.reply, ref)
+	}
+}
+
+// decided reads the head of an answer that asks for proof, and writes that the one at hand was refused.
+func (p *Parser) decided(out *flows.Out, c *flows.Conn, head []byte, ref flows.Ref) {
+	p.replying = false
+	if goesOn := p.challenged(head); goesOn {
+		p.login.due = false
+	}
+	p.proved(out, c, flows.Failed, ref)
+	p.reply = p.reply[:0]
 }
 
 func (p *Parser) write(out *flows.Out, c *flows.Conn, status uint16, ref flows.Ref) {

@@ -82,12 +82,15 @@ func TestParser(t *testing.T) {
 // FuzzParser holds that any bytes are read within bounds.
 func FuzzParser(f *testing.F) {
 	f.Add(post, "HTTP/1.1 200 OK\r\n\r\n", uint16(5))
+	f.Add(get("Authorization: NTLM "+authenticate).text, says(401, "WWW-Authenticate: Negotiate "+challenge).text, uint16(50))
+	f.Add(get("Proxy-Authorization: Basic Ym9iOnNlY3JldA==").text, says(407, `WWW-Authenticate: Digest nonce="a", stale=true`).text, uint16(7))
+	f.Add(get(`Authorization: Digest username="bob`).text, "HTTP/1.1 100 \r\n\r\nHTTP/1.1 401 x\r\nWWW-Authenticate: NTLM", uint16(50))
 	f.Add("CONNECT a:1 HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n", "HTTP/1.1 101 x", uint16(0))
 	f.Fuzz(func(t *testing.T, request, response string, step uint16) {
 		p := New(nil)
 		read(p, []turn{{flows.Orig, request}, {flows.Resp, response}, {flows.Orig, request}}, int(step)+1)
-		if cap(p.head) > 2*maxHead {
-			t.Errorf("holds %d bytes", cap(p.head))
+		if cap(p.head) > 2*maxHead || cap(p.reply) > 2*maxHead || cap(p.token) > 2*maxToken {
+			t.Errorf("holds %d, %d, %d bytes", cap(p.head), cap(p.reply), cap(p.token))
 		}
 	})
 }

@@ -36,6 +36,7 @@ type Message struct {
 	Domain      []byte  // Authenticate: the account's; Challenge: the server's target name
 	Workstation []byte  // Authenticate: as the client claims
 	Challenge   [8]byte // Challenge: the server's
+	Proof       [8]byte // Authenticate: first bytes of the NT response: of NTProofStr (MS-NLMP 2.2.2.8), or of the 24 bytes of NTLMv1
 	info        []byte  // Challenge: AV pairs
 	NTLen       int     // Authenticate: bytes of the NT response
 	LMLen       int     // Authenticate: bytes of the LM response
@@ -76,6 +77,9 @@ func Decode(b []byte) (Message, bool) {
 	case kind == uint32(Authenticate) && len(b) >= 52:
 		m.LMLen = int(le.Uint16(b[12:]))
 		m.NTLen = int(le.Uint16(b[20:]))
+		if nt := field(b, 20); len(nt) >= len(m.Proof) {
+			copy(m.Proof[:], nt)
+		}
 		m.Domain = field(b, 28)
 		m.User = field(b, 36)
 		m.Workstation = field(b, 44)

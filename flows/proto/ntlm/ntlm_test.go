@@ -53,7 +53,9 @@ func challengeMessage() []byte {
 }
 
 func authenticate(flags uint32, nt int, domain, user, ws []byte) []byte {
-	return fields(header(3, 88, 60, flags), []int{12, 20, 28, 36, 44}, make([]byte, 24), make([]byte, nt), domain, user, ws)
+	answer := make([]byte, nt)
+	copy(answer, "\x01\x02\x03\x04\x05\x06\x07\x08")
+	return fields(header(3, 88, 60, flags), []int{12, 20, 28, 36, 44}, make([]byte, 24), answer, domain, user, ws)
 }
 
 func TestDecode(t *testing.T) {
@@ -89,6 +91,9 @@ func TestDecode(t *testing.T) {
 		}
 		if m.NTLMv1() != tt.v1 || m.Anonymous() != tt.anonymous {
 			t.Errorf("%s: v1 %v anonymous %v", tt.name, m.NTLMv1(), m.Anonymous())
+		}
+		if want := (tt.kind == Authenticate && !tt.anonymous && tt.ws != "A"); (m.Proof == [8]byte{1, 2, 3, 4, 5, 6, 7, 8}) != want {
+			t.Errorf("%s: proof % x", tt.name, m.Proof)
 		}
 		if got := string(m.AppendServer(nil)); got != tt.server {
 			t.Errorf("%s: server %q", tt.name, got)

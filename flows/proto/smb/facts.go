@@ -252,7 +252,7 @@ func (p *Parser) token(q *pending, b []byte) {
 		if m.Kind != ntlm.Authenticate {
 			return
 		}
-		q.proof, q.v1, q.anonymous = true, m.NTLMv1(), m.Anonymous()
+		q.proof, q.v1, q.anonymous, q.answer = true, m.NTLMv1(), m.Anonymous(), m.Proof
 		q.name = p.clip(m.Append(q.name[:0], m.User))
 		q.second = p.clip(m.Append(q.second[:0], m.Domain))
 		q.third = p.clip(m.Append(q.third[:0], m.Workstation))
@@ -278,7 +278,7 @@ func (p *Parser) logon(t *turn, q *pending, a answer) {
 	f := flows.Auth{
 		Meta: flows.Meta{Ref: t.ref}, Conn: p.facing, Method: q.method, Over: flows.AppSMB, Status: a.status,
 		User: t.out.Put(q.name), Domain: t.out.Put(q.second), Workstation: t.out.Put(q.third),
-		NTLMv1: q.v1, Anonymous: q.anonymous,
+		NTLMv1: q.v1, Anonymous: q.anonymous, Proof: q.answer,
 	}
 	if a.seen {
 		if f.Outcome = flows.Succeeded; a.status != 0 {

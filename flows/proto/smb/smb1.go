@@ -309,6 +309,7 @@ func (p *Parser) logon1(t *turn, h *header1, k *block) {
 		q.method, q.proof = flows.AuthNTLM, true
 		q.anonymous = len(q.name) == 0
 		q.v1 = nt == 24 || nt == 0 && lm == 24
+		copy(q.answer[:], cut(k.bytes, lm, min(nt, len(q.answer))))
 	}
 }
 

@@ -112,8 +112,9 @@ type pending struct {
 	op        operation
 	method    flows.AuthMethod
 	used      bool
-	aged      bool // waited at the last flush
-	proof     bool // a logon that carries the client's proof, not only its opening
+	aged      bool    // waited at the last flush
+	proof     bool    // a logon that carries the client's proof, not only its opening
+	answer    [8]byte // NTLM's proof, its first bytes
 	v1        bool
 	anonymous bool
 	broken    bool // a transaction whose violation is written
