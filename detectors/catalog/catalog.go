@@ -10,10 +10,12 @@ import (
 	"strings"
 
 	"neuromast/detectors"
+	"neuromast/detectors/adfs"
 	"neuromast/detectors/dnsinfo"
 	"neuromast/detectors/jndi"
 	"neuromast/detectors/ldapenum"
 	"neuromast/detectors/logon"
+	"neuromast/detectors/relay"
 	"neuromast/detectors/rpcop"
 	"neuromast/detectors/rpcseq"
 	"neuromast/detectors/scan"
@@ -41,6 +43,9 @@ type Config struct {
 	Ticket tickets.Config `yaml:"auth.roast"` // Kerberos tickets that suit who cracks or abuses keys
 	WinRM  winrm.Config   `yaml:"winrm.exec"` // commands through Windows Remote Management
 	Logon  logon.Config   `yaml:"auth.spray"` // names and passwords that are tried
+
+	Relay relay.Config `yaml:"auth.relay"`  // NTLM log-ins that are passed on or collected
+	ADFS  adfs.Config  `yaml:"adfs.export"` // the configuration of a federation server that is read
 }
 
 // Default returns every detector's default.
@@ -49,6 +54,7 @@ func Default() Config {
 		LDAP: ldapenum.Default(), SQL: sqlexec.Default(), JNDI: jndi.Default(),
 		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), Sealed: sealed.Default(), Storm: storm.Default(), DNS: dnsinfo.Default(),
 		WinRM: winrm.Default(), Ticket: tickets.Default(), Logon: logon.Default(),
+		Relay: relay.Default(), ADFS: adfs.Default(),
 	}
 }
 
@@ -75,6 +81,8 @@ func (c *Config) entries() []entry {
 		{c.Ticket.Enabled, c.Ticket.Validate, func() detectors.Detector { return tickets.New(c.Ticket) }},
 		{c.WinRM.Enabled, c.WinRM.Validate, func() detectors.Detector { return winrm.New(c.WinRM) }},
 		{c.Logon.Enabled, c.Logon.Validate, func() detectors.Detector { return logon.New(c.Logon) }},
+		{c.Relay.Enabled, c.Relay.Validate, func() detectors.Detector { return relay.New(c.Relay) }},
+		{c.ADFS.Enabled, c.ADFS.Validate, func() detectors.Detector { return adfs.New(c.ADFS) }},
 	}
 }
 

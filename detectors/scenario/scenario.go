@@ -16,6 +16,7 @@
 //	1m                        10.0.0.5 searches 10.0.0.10 dc=corp 2 (sAMAccountName=Domain_Admins) asks cn,member entries 3
 //	1m                        10.0.0.5 plants 10.0.0.9 ldap:/10.0.0.5:1389/a
 //	1m                        10.0.0.5 queries 10.0.0.9 sa EXEC~xp_cmdshell~'whoami'
+//	1m                        10.0.0.5 proves 10.0.0.9 smb alice ntlm in challenge 0102030405060708 proof 1112131415161718
 //	1m                        10.0.0.5 posts 10.0.0.9 /wsman by Some_Agent length 1900 status 200
 //	10.0.0.5 -> 10.0.0.9 smb psexec at 02:10 user CORP\adm
 //	2d+09:00 every 1h times 8 10.0.0.5 -> 10.0.0.9 ssh session for 20m
@@ -228,6 +229,7 @@ var events = map[string]func(*item, []string) error{
 	"arps":   (*item).arp,
 	"seeks":  (*item).seek,
 	"claims": (*item).claim,
+	"proves": (*item).prove,
 }
 
 // dictionary is what {word} draws from.

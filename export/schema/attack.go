@@ -45,6 +45,7 @@ var techniques = map[string]string{
 	"T1569": "System Services",
 	"T1573": "Encrypted Channel",
 	"T1595": "Active Scanning",
+	"T1606": "Forge Web Credentials",
 	"T1649": "Steal or Forge Authentication Certificates",
 	"T1685": "Disable or Modify Tools",
 }
