@@ -18,7 +18,7 @@ import (
 const (
 	fast        = packet.Time(10 * time.Minute)
 	slow        = packet.Time(24 * time.Hour)
-	episodeGap  = packet.Time(time.Hour) // without a failure for so long, the next one begins a new finding; see gap
+	episodeGap  = packet.Time(time.Hour) // without a failure for so long, the next one begins a new finding; see over
 	gateway     = 0.3
 	program     = 0.3
 	inAfter     = 3.0
@@ -120,7 +120,8 @@ type connection struct {
 // episode is a finding under way.
 type episode struct {
 	start, last packet.Time
-	count       int // when it last grew
+	burst       packet.Time // when failures last came at once
+	count       int         // when it last grew
 	brokeIn     bool
 }
 
@@ -287,7 +288,7 @@ func (c *client) tally(now, window packet.Time) (t tally) {
 func (d *Detector) judgeNames(env detectors.Env, key detectors.HostKey, c *client, a *attempt, now packet.Time) {
 	quick, day := c.tally(now, fast), c.tally(now, slow)
 	if a.result != in {
-		llr := max(min(0.7*float64(quick.unknown-1), 6), namesByDay(enum, day))
+		llr := max(namesAtOnce(enum, quick), namesByDay(enum, day))
 		if day.in >= 2*day.unknown {
 			llr *= gateway
 		}
@@ -298,7 +299,7 @@ func (d *Detector) judgeNames(env detectors.Env, key detectors.HostKey, c *clien
 	if a.result == unknown {
 		return
 	}
-	llr := max(min(0.6*float64(quick.wrong-2), 6), namesByDay(spray, day))
+	llr := max(namesAtOnce(spray, quick), namesByDay(spray, day))
 	if day.in >= 2*day.wrong {
 		llr *= gateway
 	}
@@ -325,19 +326,34 @@ func namesByDay(r rule, day tally) float64 {
 	return min(0.25*float64(day.wrong-10), 5)
 }
 
-// gap is how long a finding waits for the next failure: one that a day's failures make is one finding, however slow they come.
-func (d *Detector) gap(byDay float64) packet.Time {
-	if byDay >= d.cfg.MinNats {
-		return slow
+// namesAtOnce is the weight of what the names of ten minutes come to, without gateways.
+func namesAtOnce(r rule, quick tally) float64 {
+	if r == enum {
+		return min(0.7*float64(quick.unknown-1), 6)
 	}
-	return episodeGap
+	return min(0.6*float64(quick.wrong-2), 6)
+}
+
+// over says that an episode has ended before now: what a day's failures make is one finding, however slow they come; failures
+// that come at once, an hour after what was before, are another.
+func (d *Detector) over(e *episode, now packet.Time, atOnce, byDay float64) bool {
+	gap := episodeGap
+	if byDay >= d.cfg.MinNats {
+		gap = slow
+	}
+	burst := atOnce >= d.cfg.MinNats
+	fresh := burst && now-e.start > episodeGap && now-e.burst > episodeGap
+	if burst {
+		e.burst = now
+	}
+	return e.start == 0 || now-e.last > gap || fresh
 }
 
 // sayNames emits what is heavy enough and tells more than before.
 func (d *Detector) sayNames(env detectors.Env, key detectors.HostKey, c *client, r rule, llr float64, count int, now packet.Time, quick, day tally) {
 	e := &c.said[r]
-	if e.start == 0 || now-e.last > d.gap(namesByDay(r, day)) {
-		*e = episode{start: now}
+	if d.over(e, now, namesAtOnce(r, quick), namesByDay(r, day)) {
+		*e = episode{start: now, burst: e.burst}
 		for _, n := range c.names { // the first of them belongs to it
 			for _, at := range []packet.Time{n.wrongAt, n.unknownAt} {
 				if at != 0 && now-at <= fast {
@@ -443,6 +459,9 @@ func (s *service) even() bool {
 // byDay is the weight of a day's failures at one service.
 func byDay(failures int) float64 { return min(0.05*float64(failures-20), 4) }
 
+// atOnce is the weight of the failures of ten minutes at one service.
+func atOnce(failures int) float64 { return min(0.25*float64(failures-4), 5) }
+
 // judgeService decides on guessing.
 func (d *Detector) judgeService(env detectors.Env, key detectors.HostKey, s *service, a *attempt, tries int, now packet.Time) {
 	slot := &s.recent[a.conn.ID%uint64(len(s.recent))]
@@ -459,8 +478,8 @@ func (d *Detector) judgeService(env detectors.Env, key detectors.HostKey, s *ser
 		}
 		s.broken, s.as = true, a.name
 	} else {
-		if s.episode.start == 0 || now-s.episode.last > d.gap(byDay(sum(s.hours[:]))) {
-			s.episode, s.broken, s.conns, s.refs = episode{start: now}, false, s.conns[:0], s.refs[:0]
+		if d.over(&s.episode, now, atOnce(sum(s.minutes[:])), byDay(sum(s.hours[:]))) {
+			s.episode, s.broken, s.conns, s.refs = episode{start: now, burst: s.episode.burst}, false, s.conns[:0], s.refs[:0]
 			s.gaps, s.mean, s.m2, s.several, s.last = 0, 0, 0, false, -1
 		}
 		s.several = s.several || s.last >= 0 && s.only != a.name
@@ -488,7 +507,7 @@ func (d *Detector) judgeService(env detectors.Env, key detectors.HostKey, s *ser
 		s.refs = append(s.refs, a.ref)
 	}
 	quick, day := sum(s.minutes[:]), sum(s.hours[:])
-	llr := max(min(0.25*float64(quick-4), 5), byDay(day))
+	llr := max(atOnce(quick), byDay(day))
 	if s.even() {
 		llr *= program
 	}

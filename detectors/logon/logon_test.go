@@ -65,6 +65,9 @@ func TestCases(t *testing.T) {
 			1m every 2h times 11 10.0.0.5 logs 10.0.0.21 ftp root wrong
 			3m every 2h times 11 10.0.0.5 logs 10.0.0.21 ftp root wrong
 			7m every 2h times 11 10.0.0.5 logs 10.0.0.21 ftp root wrong`, "auth.guess 1.20"},
+		{"a spray after another, two hours later: two findings", `
+			0s every 2s times 20 10.0.0.5 logs 10.0.0.10 kerberos user# wrong
+			2h every 2s times 20 10.0.0.5 logs 10.0.0.10 smb user#+20 wrong`, "auth.spray 6.00, auth.spray 6.00"},
 		{"one page with an old password, again and again", `0s every 5m times 40 10.0.0.5 logs 10.0.0.8 http kiosk wrong`, ""},
 		{"slow over days and protocols, 16 in a day: 0.25 (16-10)", `
 			0s every 3h times 8 10.0.0.5 logs 10.0.0.8 http user# wrong
