@@ -45,6 +45,11 @@ type Account struct{ Domain, User string }
 // Logon dials port 445, negotiates and logs on by NTLM. Where status is not 0 the server refuses with it and the
 // connection closes: the result is then nil.
 func (n *Net) Logon(at time.Time, client, server *Host, who Account, status uint32) *SMB {
+	return n.logon(at, client, server, who, status, nil, nil)
+}
+
+// logon is Logon with a challenge and an answer that are given, or drawn where nil.
+func (n *Net) logon(at time.Time, client, server *Host, who Account, status uint32, challenge, proof []byte) *SMB {
 	s := &SMB{Conn: n.Dial(at, client, server, 445), server: server}
 	neg := u16(36, 3, 1, 0)
 	neg = append(neg, u32(0x7f)...)
@@ -59,7 +64,9 @@ func (n *Net) Logon(at time.Time, client, server *Host, who Account, status uint
 	ans = append(ans, u32(0)...)
 	s.exchange(smbNegotiate, 0, neg, statusOK, ans)
 
-	challenge := n.Bytes(8)
+	if challenge == nil {
+		challenge = n.Bytes(8)
+	}
 	setup := func(token []byte) []byte {
 		b := append(u16(25), 0, 1)
 		b = append(b, u32(1, 0)...)
@@ -77,7 +84,10 @@ func (n *Net) Logon(at time.Time, client, server *Host, who Account, status uint
 	s.Client(frame(req))
 	s.wait()
 	s.Server(frame(s.reply(smbSessionSetup, 0, statusMoreProcessing, answer(spnegoResponse(ntlmChallenge(challenge, who.Domain, server.Name), 1)))))
-	s.exchange(smbSessionSetup, 0, setup(spnegoResponse(ntlmAuthenticate(n, who, client.Name), -1)), status, answer(spnegoResponse(nil, 0)))
+	if proof == nil {
+		proof = ntlmAuthenticate(n, who, client.Name)
+	}
+	s.exchange(smbSessionSetup, 0, setup(spnegoResponse(proof, -1)), status, answer(spnegoResponse(nil, 0)))
 	if status != statusOK {
 		s.Close()
 		return nil

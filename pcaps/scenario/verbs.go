@@ -51,6 +51,11 @@ var verbs = map[string]verb{
 	"sealed":    {"sealed SERVER accounts|exec|office [users N] [size N] as ACCOUNT", (*call).sealed},
 	"storm":     {"storm SERVER SHARE ext EXT [files N] [note NAME] [every D] as ACCOUNT", (*call).storm},
 	"photos":    {"photos SERVER SHARE [files N] [every D] as ACCOUNT", (*call).photos},
+	"kerberos":  {"kerberos SERVER REALM USER|PREFIX* ticket|noproof|unknown|wrong|asks [names N] [every D] [rc4]", (*call).kerberos},
+	"ticket":    {"ticket SERVER REALM SERVICE|PREFIX* for USER [names N] [every D] [rc4]", (*call).ticket},
+	"weblogon":  {"weblogon SERVER NAME PATH [port N] as ACCOUNT [fails]", (*call).webLogon},
+	"basic":     {"basic SERVER NAME PATH user NAME [tries N] [every D] [gets]", (*call).basic},
+	"relay":     {"relay VIA TARGET NAME as ACCOUNT", (*call).relay},
 	"scan":      {"scan FIRST count N ports A,B every D [open A,B|all] [closed]", (*call).scan},
 }
 
