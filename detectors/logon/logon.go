@@ -338,7 +338,7 @@ func namesAtOnce(r rule, quick tally) float64 {
 // that come at once, an hour after what was before, are another.
 func (d *Detector) over(e *episode, now packet.Time, atOnce, byDay float64) bool {
 	gap := episodeGap
-	if byDay >= d.cfg.MinNats {
+	if byDay >= d.cfg.MinNats && e.burst < e.start {
 		gap = slow
 	}
 	burst := atOnce >= d.cfg.MinNats
