@@ -41,6 +41,7 @@ type TLS struct {
 	JA4        Text // FoxIO JA4 of TLS clients (BSD-3)
 	JA3        [16]byte
 	Version    uint16 // highest version offered
+	QUIC       bool   // it opened a connection of QUIC
 }
 
 // SMBOp is what an SMB fact says.

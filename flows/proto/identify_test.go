@@ -63,7 +63,7 @@ var (
 	ntp        = cat(hx("e3 00 06 ec"), make([]byte, 44))
 	ntpServer  = cat(hx("24 02 06 e9 00000a00 00000b00"), make([]byte, 36))
 	stun       = hx("0001 0000 2112a442 000102030405060708090a0b")
-	quic       = cat(hx("c3 00000001 08 0102030405060708 00 00 44"), make([]byte, 1180))
+	quic1      = cat(hx("c3 00000001 08 0102030405060708 00 00 44"), make([]byte, 1180))
 	dhcp       = cat(hx("01 01 06 00"), make([]byte, 232), hx("63825363 35 01 01 ff"))
 	dhcp6      = hx("01 123456 0001 000a 00030001 001122334455 0008 0002 0000")
 	ovpn       = hx("38 0102030405060708 00 00000000")
@@ -263,11 +263,11 @@ var udpExamples = []example{
 	{"ntp of stratum 17", change(ntp, 1, 17), 123, flows.AppUnknown},
 	{"ntp of 47 bytes", ntp[:47], 123, flows.AppUnknown},
 	{"ntp control", hx("16 02 0001 0000 0000 0000 0000"), 0, flows.AppNTP},
-	{"quic", quic, 0, flows.AppQUIC},
+	{"quic", quic1, 0, flows.AppQUIC},
 	{"quic 2", cat(hx("d3 6b3343cf 08 0102030405060708 00 00 44"), make([]byte, 1180)), 0, flows.AppQUIC},
-	{"quic 7", change(quic, 4, 7), 443, flows.AppUnknown},
-	{"quic with an id of 21", change(quic, 5, 21), 443, flows.AppUnknown},
-	{"quic short header", change(quic, 0, 0x43), 443, flows.AppUnknown},
+	{"quic 7", change(quic1, 4, 7), 443, flows.AppUnknown},
+	{"quic with an id of 21", change(quic1, 5, 21), 443, flows.AppUnknown},
+	{"quic short header", change(quic1, 0, 0x43), 443, flows.AppUnknown},
 	{"google quic", cat(hx("0d 0102030405060708"), "Q043", hx("01 0203")), 0, flows.AppQUIC},
 	{"dhcp", dhcp, 0, flows.AppDHCP},
 	{"bootp", change(dhcp, 236, 0), 67, flows.AppUnknown},
@@ -425,7 +425,7 @@ func BenchmarkIdentify(b *testing.B) {
 		encrypted[i] = byte(i*197 + 91)
 	}
 	for _, e := range []example{
-		{"unknown", encrypted, 0, 0}, {"dns", dnsQuery, 53, 0}, {"tls", hello, 443, 0}, {"smb", smb2, 445, 0}, {"quic", quic, 443, 0},
+		{"unknown", encrypted, 0, 0}, {"dns", dnsQuery, 53, 0}, {"tls", hello, 443, 0}, {"smb", smb2, 445, 0}, {"quic", quic1, 443, 0},
 		{"http", []byte("GET /index.html HTTP/1.1\r\nHost: www.example.com\r\n"), 80, 0},
 	} {
 		for proto, identify := range map[string]func(*flows.Conn, []byte) flows.App{"tcp": identifyTCP, "udp": identifyUDP} {

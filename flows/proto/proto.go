@@ -15,6 +15,7 @@ import (
 	"neuromast/flows/proto/http"
 	"neuromast/flows/proto/kerberos"
 	"neuromast/flows/proto/ldap"
+	"neuromast/flows/proto/quic"
 	"neuromast/flows/proto/rdp"
 	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/ssh"
@@ -63,6 +64,7 @@ type Stats struct {
 	FTP        ftp.Stats
 	SSH        ssh.Stats
 	HTTP       http.Stats
+	QUIC       quic.Stats
 	RDP        rdp.Stats
 	VNC        vnc.Stats
 }
@@ -73,8 +75,7 @@ func (s *Stats) Malformed() map[flows.App]uint64 {
 		flows.AppLDAP: s.LDAP.Malformed, flows.AppTDS: s.TDS.Malformed,
 		flows.AppDNS: s.DNS.Malformed, flows.AppTLS: s.TLS.Malformed, flows.AppDCERPC: s.RPC.Malformed + s.SMB.RPC.Malformed, flows.AppSMB: s.SMB.Malformed,
 		flows.AppKerberos: s.Kerberos.Malformed, flows.AppSSH: s.SSH.Malformed, flows.AppHTTP: s.HTTP.TooLong + s.HTTP.BadTokens, flows.AppFTP: s.FTP.LongLines,
-		flows.AppRDP: s.RDP.Malformed,
-		flows.AppVNC: s.VNC.Malformed,
+		flows.AppRDP: s.RDP.Malformed, flows.AppVNC: s.VNC.Malformed, flows.AppQUIC: s.QUIC.Malformed,
 	}
 }
 
@@ -96,6 +97,7 @@ func (s *Stats) Add(o Stats) {
 	s.FTP.Add(o.FTP)
 	s.SSH.Add(o.SSH)
 	s.HTTP.Add(o.HTTP)
+	s.QUIC.Add(o.QUIC)
 	s.RDP.Add(o.RDP)
 	s.VNC.Add(o.VNC)
 }

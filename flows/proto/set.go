@@ -8,6 +8,7 @@ import (
 	"neuromast/flows/proto/http"
 	"neuromast/flows/proto/kerberos"
 	"neuromast/flows/proto/ldap"
+	"neuromast/flows/proto/quic"
 	"neuromast/flows/proto/rdp"
 	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/ssh"
@@ -29,6 +30,7 @@ type Set struct {
 	stats     Stats
 	dns       *dns.Transactions
 	kdc       *kerberos.Datagrams
+	quic      *quic.Datagrams
 	datagrams [flows.NumApps]stream.Datagrams
 	idle      [flows.NumApps][]stream.Parser
 	counting  map[stream.Parser]struct{} // parsers that count for themselves, idle and lent
@@ -43,6 +45,8 @@ func New(cfg Config) *Set {
 	}
 	s.kdc = kerberos.NewDatagrams(&s.stats.Kerberos)
 	s.datagrams[flows.AppKerberos] = s.kdc
+	s.quic = quic.NewDatagrams(&s.stats.QUIC, tls.NewHellos(&s.stats.TLS))
+	s.datagrams[flows.AppQUIC] = s.quic
 	return s
 }
 
@@ -155,6 +159,7 @@ func (s *Set) Datagrams(app flows.App) stream.Datagrams { return s.datagrams[app
 func (s *Set) Advance(out *flows.Out, to packet.Time) {
 	s.dns.Advance(out, to)
 	s.kdc.Advance(out, to)
+	s.quic.Advance(out, to)
 }
 
 // Stats returns the counters so far.

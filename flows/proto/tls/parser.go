@@ -152,15 +152,37 @@ func handshakeRecord(b []byte) bool {
 
 // finish writes the fact of a complete message.
 func (p *Parser) finish(out *flows.Out, c *flows.Conn, body []byte, ref flows.Ref) {
-	h := &p.hello
+	p.hello.write(out, c, body, ref, false, p.stats)
+}
+
+// write writes the fact of a complete message, and says false where it is malformed.
+func (h *hello) write(out *flows.Out, c *flows.Conn, body []byte, ref flows.Ref, quic bool, stats *Stats) bool {
 	if !h.read(body) {
-		p.stats.Malformed++
-		return
+		stats.Malformed++
+		return false
 	}
-	p.stats.Hellos++
+	stats.Hellos++
 	ja4 := h.ja4()
+	if quic {
+		ja4[0] = 'q'
+	}
 	out.TLS(&flows.TLS{
 		Meta: flows.Meta{Ref: ref}, Conn: *c, ServerName: out.Put(h.serverName()), ALPN: out.Put(h.alpn),
-		JA4: out.Put(ja4[:]), JA3: h.ja3(), Version: h.version(),
+		JA4: out.Put(ja4[:]), JA3: h.ja3(), Version: h.version(), QUIC: quic,
 	})
+	return true
+}
+
+// Hellos writes the facts of ClientHellos that QUIC carries (RFC 9001, 4). One shard uses it.
+type Hellos struct {
+	hello hello
+	stats *Stats
+}
+
+// NewHellos returns one that counts in stats.
+func NewHellos(stats *Stats) *Hellos { return &Hellos{stats: stats} }
+
+// Write writes the fact of the ClientHello with the given body, and says false where it is malformed.
+func (h *Hellos) Write(out *flows.Out, c *flows.Conn, body []byte, ref flows.Ref) bool {
+	return h.hello.write(out, c, body, ref, true, h.stats)
 }
