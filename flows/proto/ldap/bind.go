@@ -12,7 +12,7 @@ import (
 // logon is the authentication under way.
 type logon struct {
 	user, domain, workstation, server []byte
-	challenge                         [8]byte
+	challenge, answer                 [8]byte
 	ref                               flows.Ref
 	method                            flows.AuthMethod
 	open                              bool // the client has proved itself, or tried
@@ -71,7 +71,7 @@ func (p *Parser) bind(out *flows.Out, id int32, b []byte, ref flows.Ref) bool {
 			l.user = clip(m.Append(l.user[:0], m.User), maxName)
 			l.domain = clip(m.Append(l.domain[:0], m.Domain), maxName)
 			l.workstation = clip(m.Append(l.workstation[:0], m.Workstation), maxName)
-			l.v1, l.anonymous = m.NTLMv1(), m.Anonymous()
+			l.v1, l.anonymous, l.answer = m.NTLMv1(), m.Anonymous(), m.Proof
 		}
 	} else if dcerpc.KerberosToken(proof) {
 		p.logonDone(out, flows.Unseen, 0, ref)
@@ -165,6 +165,7 @@ func (p *Parser) logonDone(out *flows.Out, o flows.Outcome, status uint32, ref f
 	}
 	if l.method == flows.AuthNTLM {
 		a.Workstation, a.Server, a.Challenge, a.NTLMv1 = out.Put(l.workstation), out.Put(l.server), l.challenge, l.v1
+		a.Proof = l.answer
 	}
 	out.Auth(&a)
 }

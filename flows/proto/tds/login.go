@@ -13,7 +13,7 @@ type logon struct {
 	user, domain, workstation, server []byte // of NTLM, or the user of a log-in by password
 	host, program                     []byte // as the client claims
 	account                           []byte // DOMAIN\user
-	challenge                         [8]byte
+	challenge, answer                 [8]byte
 	ref                               flows.Ref
 	method                            flows.AuthMethod
 	begun                             bool // the server is to challenge
@@ -69,7 +69,7 @@ func (p *Parser) proof(out *flows.Out, b []byte, ref flows.Ref) {
 			l.user = clipTo(m.Append(l.user[:0], m.User), maxName)
 			l.domain = clipTo(m.Append(l.domain[:0], m.Domain), maxName)
 			l.workstation = clipTo(m.Append(l.workstation[:0], m.Workstation), maxName)
-			l.v1, l.anonymous = m.NTLMv1(), m.Anonymous()
+			l.v1, l.anonymous, l.answer = m.NTLMv1(), m.Anonymous(), m.Proof
 			l.account = ntlm.AppendAccount(l.account[:0], l.domain, l.user)
 		}
 	} else if dcerpc.KerberosToken(b) {
@@ -147,6 +147,7 @@ func (p *Parser) logonDone(out *flows.Out, o flows.Outcome, status uint32, ref f
 	}
 	if l.method == flows.AuthNTLM {
 		a.Workstation, a.Server, a.Challenge, a.NTLMv1 = out.Put(l.workstation), out.Put(l.server), l.challenge, l.v1
+		a.Proof = l.answer
 	} else {
 		a.Workstation = out.Put(l.host)
 	}
