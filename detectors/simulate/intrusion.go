@@ -68,7 +68,7 @@ func (x *intruder) begin(i int) {
 	x.at = some(x.r, x.byRole[workstation])
 	x.who = x.at.account()
 	hops := 3 + x.r.IntN(4)
-	plan := []func(){x.beacon}
+	plan := []func() packet.Time{x.beacon}
 	plan = append(plan, discoveries[(i)%len(discoveries)].of(x))
 	if x.r.IntN(2) == 0 {
 		plan = append(plan, some(x.r, discoveries).of(x))
@@ -89,16 +89,11 @@ func (x *intruder) begin(i int) {
 }
 
 // follow plays a plan, step after step: minutes to hours apart.
-func (x *intruder) follow(plan []func()) {
+func (x *intruder) follow(plan []func() packet.Time) {
 	if len(plan) == 0 || x.now >= x.end {
 		return
 	}
-	before := len(x.what.Steps)
-	plan[0]()
-	ends := x.now
-	for _, s := range x.what.Steps[before:] {
-		ends = max(ends, s.End)
-	}
+	ends := plan[0]()
 	gap := 3*time.Minute + time.Duration(x.r.ExpFloat64()*float64(50*time.Minute))
 	x.clock.at(ends.Add(gap), func() { x.follow(plan[1:]) })
 }
@@ -111,31 +106,36 @@ type technique struct {
 	play func(x *intruder) ([]packet.Addr, packet.Time)
 }
 
-// of binds a technique to an intruder; what was done is written down.
-func (t technique) of(x *intruder) func() {
-	return func() {
+// of binds a technique to an intruder; what was done is written down. It returns when it ends.
+func (t technique) of(x *intruder) func() packet.Time {
+	return func() packet.Time {
 		from, start := x.at, x.now
 		to, end := t.play(x)
 		if len(to) > 0 {
 			x.what.Steps = append(x.what.Steps, Step{Technique: t.name, ATTACK: t.id, Stage: t.stage, From: from.addr, To: to, Start: start, End: end})
 		}
+		return max(x.now, end)
 	}
 }
 
 // rise is the account that the theft brought: an administrator's, by hash.
-func (x *intruder) rise() {
+func (x *intruder) rise() packet.Time {
 	d := some(x.r, x.admins)
 	x.who = acts.Account{Domain: netbio, User: d.who.User, Workstation: x.at.name}
 	if x.r.IntN(2) == 0 {
 		x.who.KDC = x.at.dc.addr
 	}
+	return x.now
 }
 
-// beacon is the way out that the intruder's program holds open: no step, since nothing can be said of it yet.
-func (x *intruder) beacon() {
+// beacon is the way out that the intruder's program holds open on the foothold, for eight hours: what follows doesn't wait for it.
+func (x *intruder) beacon() packet.Time {
 	h, out := x.at, addr4(185, 220, byte(x.r.IntN(250)), byte(1+x.r.IntN(250)))
 	every := time.Duration(1+x.r.IntN(10)) * time.Minute
 	until := x.now.Add(8 * time.Hour)
+	x.what.Steps = append(x.what.Steps, Step{
+		Technique: "beacon, 1 to 10 min, 20 % jitter", ATTACK: "T1071.001", Stage: detectors.StageC2, From: h.addr, To: []packet.Addr{out}, Start: x.now, End: min(until, x.end),
+	})
 	var next func()
 	next = func() {
 		x.acts.TLS(x.now, h.addr, out, 443, "cdn-static.example.org", "t12d190800_d83cc789557e_7af1ed941c26", 2*time.Second, 900, 1500)
@@ -144,6 +144,7 @@ func (x *intruder) beacon() {
 		}
 	}
 	next()
+	return x.now
 }
 
 // pick draws hosts of roles that are up and not where the intruder is.

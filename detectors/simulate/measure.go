@@ -158,10 +158,22 @@ func (h *heard) belongs(s *Step) bool {
 	return h.target == s.From && reached(h.actor) // the victim, made to act
 }
 
-// tells says whether a finding that belongs to a step is what finds it: it began with the step, and it speaks of looking
-// around where the step did, of something else where it did something else.
+// tells says whether a finding that belongs to a step is what finds it: it began with the step, and it speaks of the same kind
+// of doing.
 func (h *heard) tells(s *Step) bool {
-	return h.belongs(s) && h.start <= s.End.Add(5*time.Minute) && (h.stage == detectors.StageDiscovery) == (s.Stage == detectors.StageDiscovery)
+	return h.belongs(s) && h.start <= s.End.Add(5*time.Minute) && kindOf(h.stage) == kindOf(s.Stage)
+}
+
+// kindOf tells apart looking around, talking to outside, and acting on other hosts and accounts: rules differ on which stage an act
+// of one kind serves, not on the kind.
+func kindOf(s detectors.Stage) int {
+	switch s {
+	case detectors.StageDiscovery:
+		return 0
+	case detectors.StageC2, detectors.StageCollection, detectors.StageExfiltration:
+		return 1
+	}
+	return 2
 }
 
 // near says whether a finding's actor was in an intruder's hands then, or in the day before that windows of a day still

@@ -184,7 +184,8 @@ func TestWhoIsCredited(t *testing.T) {
 	}{
 		{"actor and target", heard{stage: detectors.StageLateral, actor: a, target: b, start: in, end: in}, true, true},
 		{"another target", heard{stage: detectors.StageLateral, actor: a, target: c, start: in, end: in}, false, false},
-		{"a target outside", heard{stage: detectors.StageC2, actor: a, target: addr4(9, 9, 9, 9), start: in, end: in}, true, true},
+		{"talk to outside", heard{stage: detectors.StageC2, actor: a, target: addr4(9, 9, 9, 9), start: in, end: in}, true, false},
+		{"a target outside", heard{stage: detectors.StageLateral, actor: a, target: addr4(9, 9, 9, 9), start: in, end: in}, true, true},
 		{"among the related", heard{stage: detectors.StageLateral, actor: a, related: []packet.Addr{c, b}, start: in, end: in}, true, true},
 		{"not among them", heard{stage: detectors.StageLateral, actor: a, related: []packet.Addr{c}, start: in, end: in}, false, false},
 		{"another kind", heard{stage: detectors.StageDiscovery, actor: a, target: b, start: in, end: in}, true, false},
