@@ -8,12 +8,14 @@ import (
 	"neuromast/flows"
 )
 
-// trouble places what goes wrong or is new, honestly, at random: the rates are per thousand hosts and week.
+// trouble places what goes wrong or is new, honestly, at random: the rates are per thousand hosts and week, those of what
+// concerns a share of all hosts per week.
 func (s *site) trouble() {
-	weeks := float64(s.cfg.Days) / 7 * float64(s.cfg.Hosts) / 1000
+	weeks := float64(s.cfg.Days) / 7
+	thousands := float64(s.cfg.Hosts) / 1000
 	for _, t := range []struct {
-		perWeek float64
-		hour    [2]int // of the day between which it happens
+		perWeek float64 // per thousand hosts
+		hour    [2]int  // of the day between which it happens
 		do      func()
 	}{
 		{2, [2]int{0, 24}, s.expired},
@@ -21,8 +23,8 @@ func (s *site) trouble() {
 		{2, [2]int{9, 16}, s.looksAround},
 		{1, [2]int{9, 17}, s.newServer},
 		{0.7, [2]int{8, 10}, s.newAdmin},
-		{0.5, [2]int{20, 22}, s.rollout},
-		{1, [2]int{2, 4}, s.restarts},
+		{0.5 / thousands, [2]int{20, 22}, s.rollout},
+		{1 / thousands, [2]int{2, 4}, s.restarts},
 		{2, [2]int{9, 17}, s.manyRenames},
 		{2, [2]int{1, 6}, s.unpacks},
 		{6, [2]int{8, 17}, s.forgotten},
@@ -31,7 +33,7 @@ func (s *site) trouble() {
 		{1, [2]int{8, 18}, s.newNode},
 		{0.3, [2]int{8, 18}, s.settings},
 	} {
-		n := weeks * t.perWeek
+		n := weeks * thousands * t.perWeek
 		count := int(n)
 		if s.chance(n - float64(count)) {
 			count++
