@@ -64,7 +64,7 @@ score: build     ## score the sensor on the labelled captures, where there are a
 
 evaluate:        ## simulated weeks of work with intrusions into all detectors: writes detectors/EVALUATION.md (minutes; a small run is a test)
 	@mkdir -p $(OUT)
-	$(GO) run ./detectors/simulate/evaluate -plays 6 -large > $(OUT)/evaluation.md
+	$(GO) run ./detectors/simulate/evaluate -plays 4 -large > $(OUT)/evaluation.md
 	cp $(OUT)/evaluation.md detectors/EVALUATION.md
 	@cat detectors/EVALUATION.md
 
