@@ -146,6 +146,7 @@ func (b *Batch) String(t Text) string { return string(b.Bytes(t)) }
 type Out struct {
 	Batch *Batch
 	Now   packet.Time // At of the items written next
+	From  packet.MAC  // sender of the frame whose datagram is being read
 	seq   uint64
 	Shard uint8
 }

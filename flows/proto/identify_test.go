@@ -64,7 +64,7 @@ var (
 	ntpServer  = cat(hx("24 02 06 e9 00000a00 00000b00"), make([]byte, 36))
 	stun       = hx("0001 0000 2112a442 000102030405060708090a0b")
 	quic1      = cat(hx("c3 00000001 08 0102030405060708 00 00 44"), make([]byte, 1180))
-	dhcp       = cat(hx("01 01 06 00"), make([]byte, 232), hx("63825363 35 01 01 ff"))
+	dhcp4      = cat(hx("01 01 06 00"), make([]byte, 232), hx("63825363 35 01 01 ff"))
 	dhcp6      = hx("01 123456 0001 000a 00030001 001122334455 0008 0002 0000")
 	ovpn       = hx("38 0102030405060708 00 00000000")
 	ovpnHMAC   = cat(hx("38 0102030405060708"), make([]byte, 28), hx("00 00000000"))
@@ -269,9 +269,9 @@ var udpExamples = []example{
 	{"quic with an id of 21", change(quic1, 5, 21), 443, flows.AppUnknown},
 	{"quic short header", change(quic1, 0, 0x43), 443, flows.AppUnknown},
 	{"google quic", cat(hx("0d 0102030405060708"), "Q043", hx("01 0203")), 0, flows.AppQUIC},
-	{"dhcp", dhcp, 0, flows.AppDHCP},
-	{"bootp", change(dhcp, 236, 0), 67, flows.AppUnknown},
-	{"dhcp op 3", change(dhcp, 0, 3), 67, flows.AppUnknown},
+	{"dhcp", dhcp4, 0, flows.AppDHCP},
+	{"bootp", change(dhcp4, 236, 0), 67, flows.AppUnknown},
+	{"dhcp op 3", change(dhcp4, 0, 3), 67, flows.AppUnknown},
 	{"snmp", snmpGet, 0, flows.AppSNMP},
 	{"snmp 3", snmpV3, 0, flows.AppSNMP},
 	{"snmp of version 2", change(snmpGet, 4, 2), 161, flows.AppUnknown},

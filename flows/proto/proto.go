@@ -10,6 +10,7 @@ import (
 
 	"neuromast/flows"
 	"neuromast/flows/proto/dcerpc"
+	"neuromast/flows/proto/dhcp"
 	"neuromast/flows/proto/dns"
 	"neuromast/flows/proto/ftp"
 	"neuromast/flows/proto/http"
@@ -67,6 +68,7 @@ type Stats struct {
 	QUIC       quic.Stats
 	RDP        rdp.Stats
 	VNC        vnc.Stats
+	DHCP       dhcp.Stats
 }
 
 // Malformed returns, by application, what contradicted itself: messages, and connections where one is enough to give up.
@@ -76,6 +78,7 @@ func (s *Stats) Malformed() map[flows.App]uint64 {
 		flows.AppDNS: s.DNS.Malformed, flows.AppTLS: s.TLS.Malformed, flows.AppDCERPC: s.RPC.Malformed + s.SMB.RPC.Malformed, flows.AppSMB: s.SMB.Malformed,
 		flows.AppKerberos: s.Kerberos.Malformed, flows.AppSSH: s.SSH.Malformed, flows.AppHTTP: s.HTTP.TooLong + s.HTTP.BadTokens, flows.AppFTP: s.FTP.LongLines,
 		flows.AppRDP: s.RDP.Malformed, flows.AppVNC: s.VNC.Malformed, flows.AppQUIC: s.QUIC.Malformed,
+		flows.AppDHCP: s.DHCP.Malformed,
 	}
 }
 
@@ -100,4 +103,5 @@ func (s *Stats) Add(o Stats) {
 	s.QUIC.Add(o.QUIC)
 	s.RDP.Add(o.RDP)
 	s.VNC.Add(o.VNC)
+	s.DHCP.Add(o.DHCP)
 }

@@ -3,6 +3,7 @@ package proto
 import (
 	"neuromast/flows"
 	"neuromast/flows/proto/dcerpc"
+	"neuromast/flows/proto/dhcp"
 	"neuromast/flows/proto/dns"
 	"neuromast/flows/proto/ftp"
 	"neuromast/flows/proto/http"
@@ -47,6 +48,7 @@ func New(cfg Config) *Set {
 	s.datagrams[flows.AppKerberos] = s.kdc
 	s.quic = quic.NewDatagrams(&s.stats.QUIC, tls.NewHellos(&s.stats.TLS))
 	s.datagrams[flows.AppQUIC] = s.quic
+	s.datagrams[flows.AppDHCP] = dhcp.New(&s.stats.DHCP)
 	return s
 }
 

@@ -203,6 +203,7 @@ func (s *Shard) datagram(f *flow, d flows.Dir, p *packet.Packet) {
 		}
 	}
 	if r := s.protos.Datagrams(f.app); r != nil {
+		s.out.From = p.SrcMAC
 		r.Datagram(&s.out, &c, d, p.Payload, int(p.PayloadLen), flows.Ref{Input: p.Input, Frame: p.Number})
 	}
 }
