@@ -17,11 +17,32 @@ type DNS struct {
 	Flags               uint16 // header flags of the answer, else of the query
 	Rcode               uint8
 	MixedCase           bool // the name came in mixed case (RFC draft 0x20)
+	Turned              bool // the responder of the conversation asked, or its originator answered: what a group was asked is answered in another conversation
 	App                 App  // AppDNS, AppMDNS, AppLLMNR or AppNBNS
 }
 
 // Answered says whether the answer was seen.
 func (d *DNS) Answered() bool { return d.AnswerAt != 0 }
+
+// Asker is who asked, or who was answered. Of an answer to a group it is the group.
+func (d *DNS) Asker() packet.Addr {
+	if d.Turned {
+		return d.Resp
+	}
+	return d.Orig
+}
+
+// Responder is who answered, or who was asked: a group for mDNS, LLMNR, and broadcasts to the NetBIOS name service.
+func (d *DNS) Responder() packet.Addr {
+	if d.Turned {
+		return d.Orig
+	}
+	return d.Resp
+}
+
+// Opcode is the operation (RFC 1035, 4.1.1): 0 a query; for NetBIOS 5 the registration of a name by its holder, 6 its release,
+// 7 a wait, 8 and 9 a refresh (RFC 1002, 4.2.1.1).
+func (d *DNS) Opcode() uint8 { return uint8(d.Flags >> 11 & 15) }
 
 // Answer is one resource record of a DNS answer section.
 type Answer struct {

@@ -75,7 +75,7 @@ func (p *Parser) Data(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byte, re
 				return p.stray(h)
 			}
 			if n <= len(b) {
-				p.t.message(out, c, p.app, b[2:n], n-2, ref)
+				p.t.message(out, c, dir, p.app, b[2:n], n-2, ref)
 				b = b[n:]
 				continue
 			}
@@ -91,7 +91,7 @@ func (p *Parser) Data(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byte, re
 		h.buf = append(h.buf, b[:take]...)
 		b = b[take:]
 		if len(h.buf) == want && want > 2+headerLen {
-			p.t.message(out, c, p.app, h.buf[2:], want-2, ref)
+			p.t.message(out, c, dir, p.app, h.buf[2:], want-2, ref)
 			h.buf = h.buf[:0]
 		}
 	}

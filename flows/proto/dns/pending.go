@@ -23,6 +23,8 @@ type open struct {
 	size         uint16 // bytes on the wire
 	nameLen      uint8
 	mixed        bool
+	turned       bool // asked by the responder of the conversation
+	told         bool // asked a group and told at once; kept to know repetitions
 	app          flows.App
 	name         [maxName]byte
 }

@@ -36,8 +36,8 @@ type datagrams struct {
 	app flows.App
 }
 
-func (d *datagrams) Datagram(out *flows.Out, c *flows.Conn, _ flows.Dir, b []byte, wire int, ref flows.Ref) {
-	d.t.message(out, c, d.app, b, wire, ref)
+func (d *datagrams) Datagram(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byte, wire int, ref flows.Ref) {
+	d.t.message(out, c, dir, d.app, b, wire, ref)
 }
 
 func (d *datagrams) Advance(out *flows.Out, to packet.Time) { d.t.Advance(out, to) }
@@ -60,17 +60,24 @@ func (t *Transactions) Advance(out *flows.Out, to packet.Time) {
 // unanswered writes the open query i at out.Now and forgets it.
 func (t *Transactions) unanswered(out *flows.Out, i int32) {
 	p := t.open.entry(i)
-	t.stats.Unanswered++
-	d := flows.DNS{
-		Meta: flows.Meta{Ref: p.ref}, Conn: p.conn, QueryAt: p.at, QueryRef: p.ref, QueryBytes: p.size, ID: p.id,
-		Type: p.typ, Class: p.class, Flags: p.flags, MixedCase: p.mixed, App: p.app, Name: out.Put(p.question()),
+	if !p.told {
+		t.tellUnanswered(out, p)
 	}
-	out.DNS(&d)
 	t.open.remove(i)
 }
 
+// tellUnanswered writes an open query at out.Now.
+func (t *Transactions) tellUnanswered(out *flows.Out, p *open) {
+	t.stats.Unanswered++
+	d := flows.DNS{
+		Meta: flows.Meta{Ref: p.ref}, Conn: p.conn, QueryAt: p.at, QueryRef: p.ref, QueryBytes: p.size, ID: p.id,
+		Type: p.typ, Class: p.class, Flags: p.flags, MixedCase: p.mixed, App: p.app, Turned: p.turned, Name: out.Put(p.question()),
+	}
+	out.DNS(&d)
+}
+
 // message reads one message of wire bytes, of which the capture holds msg.
-func (t *Transactions) message(out *flows.Out, c *flows.Conn, app flows.App, msg []byte, wire int, ref flows.Ref) {
+func (t *Transactions) message(out *flows.Out, c *flows.Conn, dir flows.Dir, app flows.App, msg []byte, wire int, ref flows.Ref) {
 	if i := t.open.oldest; i != 0 && t.open.entry(i).deadline <= out.Now {
 		t.Advance(out, out.Now)
 	}
@@ -113,9 +120,9 @@ func (t *Transactions) message(out *flows.Out, c *flows.Conn, app flows.App, msg
 	}
 	size := uint16(min(wire, math.MaxUint16))
 	if h.response() {
-		t.answer(out, c, app, &h, q, msg, next, cut, size, ref)
+		t.answer(out, c, dir, app, &h, q, msg, next, cut, size, ref)
 	} else {
-		t.query(out, c, app, &h, q, size, ref)
+		t.query(out, c, dir, app, &h, q, size, ref)
 	}
 }
 
@@ -126,7 +133,7 @@ func (t *Transactions) malformed(cut bool) {
 	}
 }
 
-func (t *Transactions) query(out *flows.Out, c *flows.Conn, app flows.App, h *header, q *question, size uint16, ref flows.Ref) {
+func (t *Transactions) query(out *flows.Out, c *flows.Conn, dir flows.Dir, app flows.App, h *header, q *question, size uint16, ref flows.Ref) {
 	if q == nil {
 		t.stats.NoQuestion++
 		return
@@ -144,20 +151,39 @@ func (t *Transactions) query(out *flows.Out, c *flows.Conn, app flows.App, h *he
 	p.typ, p.class, p.flags, p.size = q.typ, q.class, h.flags, size
 	p.mixed, p.app = q.name.mixed(), app
 	p.nameLen = uint8(copy(p.name[:], q.name.bytes()))
+	p.turned, p.told = dir == flows.Resp, false
+	if p.told = group(c, dir, app, h); p.told { // nobody answers in this conversation
+		t.tellUnanswered(out, p)
+	}
+}
+
+// group says that a query goes to several hosts: by multicast, or by a broadcast of the NetBIOS name service, which has flag B
+// (RFC 1002, 4.2.1.1). A subnet's broadcast address that does not end in 255 is not known as one.
+func group(c *flows.Conn, dir flows.Dir, app flows.App, h *header) bool {
+	const flagBroadcast = 0x0010
+	to := c.Resp
+	if dir == flows.Resp {
+		to = c.Orig
+	}
+	if to.Is4() {
+		return to[12]&0xf0 == 0xe0 || app == flows.AppNBNS && h.flags&flagBroadcast != 0 && to[15] == 255
+	}
+	return to[0] == 0xff
 }
 
 // answer writes the transaction that a response completes. Records begin at next, -1 where the message broke before.
-func (t *Transactions) answer(out *flows.Out, c *flows.Conn, app flows.App, h *header, q *question, msg []byte, next int, cut bool, size uint16, ref flows.Ref) {
+func (t *Transactions) answer(out *flows.Out, c *flows.Conn, dir flows.Dir, app flows.App, h *header, q *question, msg []byte, next int, cut bool, size uint16, ref flows.Ref) {
 	d := flows.DNS{
 		Meta: flows.Meta{Ref: ref}, Conn: *c, AnswerAt: out.Now, AnswerRef: ref, AnswerBytes: size, ID: h.id,
-		Flags: h.flags, Rcode: uint8(h.flags & maskRcode), App: app,
+		Flags: h.flags, Rcode: uint8(h.flags & maskRcode), App: app, Turned: dir == flows.Orig,
 	}
 	if q != nil {
 		d.Type, d.Class, d.MixedCase = q.typ, q.class, q.name.mixed()
 		d.Name = out.Put(q.name.bytes())
 	}
-	if i := t.open.find(c.ID, h.id, q); i != 0 {
+	if i := t.open.find(c.ID, h.id, q); i != 0 && !t.open.entry(i).told {
 		p := t.open.entry(i)
+		d.Turned = p.turned
 		d.QueryAt, d.QueryRef, d.QueryBytes = p.at, p.ref, p.size
 		d.MixedCase = d.MixedCase || p.mixed
 		if q == nil {

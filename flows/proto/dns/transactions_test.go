@@ -2,10 +2,12 @@ package dns
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
 	"neuromast/flows"
+	"neuromast/sensor/packet"
 )
 
 const (
@@ -190,5 +192,44 @@ func TestFullBatch(t *testing.T) {
 	w.send(flows.AppDNS, 0, 1, msg(1, 0x8180, [4]uint16{1, 1}, "a. 0001 0001 c00c 0001 0001 00000001 0004 c0000201"))
 	if len(w.out.Batch.Answers) != 0 || len(w.out.Batch.DNS) != 0 || w.out.Batch.Lost[flows.LostFact] != 1 {
 		t.Errorf("%d answers, %d transactions, lost %v", len(w.out.Batch.Answers), len(w.out.Batch.DNS), w.out.Batch.Lost)
+	}
+}
+
+// TestGroups holds that a question to a group is told at once, its repetition not again, and that who answers whom is known
+// in the answer's own conversation. What the asker itself says to the group is no answer to its question.
+func TestGroups(t *testing.T) {
+	addr := func(s string) packet.Addr { return packet.AddrFrom(netip.MustParseAddr(s)) }
+	victim, liar := addr("10.0.0.5"), addr("10.0.0.66")
+	w := newWire(8)
+	for i, to := range []string{"224.0.0.252", "ff02::1:3"} {
+		w.c = flows.Conn{ID: uint64(10 * i), Orig: victim, Resp: addr(to), OrigPort: 50000, RespPort: 5355}
+		w.send(flows.AppLLMNR, 0, 1, msg(7, 0, [4]uint16{1}, "filesrv. 0001 0001"))
+		w.send(flows.AppLLMNR, 400*ms, 2, msg(7, 0, [4]uint16{1}, "filesrv. 0001 0001"))
+	}
+	w.c = flows.Conn{ID: 5, Orig: victim, Resp: addr("10.0.0.255"), OrigPort: 137, RespPort: 137}
+	const name = "20 'FHFAEBEECACACACACACACACACACACAAA' 00"
+	w.send(flows.AppNBNS, 500*ms, 3, msg(9, 0x0110, [4]uint16{1}, name+" 0020 0001"))
+	w.send(flows.AppNBNS, 501*ms, 4, msg(10, 0x2910, [4]uint16{1}, name+" 0020 0001")) // registers its own name
+	w.c = flows.Conn{ID: 6, Orig: liar, Resp: victim, OrigPort: 5355, RespPort: 50000}
+	w.send(flows.AppLLMNR, 502*ms, 5, msg(7, 0x8000, [4]uint16{1, 1}, "filesrv. 0001 0001 filesrv. 0001 0001 0000001e 0004 0a000042"))
+	w.c = flows.Conn{ID: 8, Orig: victim, Resp: addr("224.0.0.251"), OrigPort: 5353, RespPort: 5353}
+	w.send(flows.AppMDNS, 600*ms, 6, msg(0, 0, [4]uint16{1}, "me.local. 00ff 0001"))
+	w.send(flows.AppMDNS, 700*ms, 7, msg(0, 0x8400, [4]uint16{0, 1}, "me.local. 0001 8001 00000078 0004 0a000005"))
+	w.t.Advance(&w.out, at(time.Hour))
+	w.want(t,
+		"filesrv A NOERROR q#1+0s/25 @0s", "filesrv A NOERROR q#1+0s/25 @0s",
+		"wpad NB NOERROR q#3+500ms/50 @500ms", "wpad NB NOERROR q#4+501ms/50 @501ms",
+		"filesrv A NOERROR a#5+502ms/48 @502ms | filesrv 30 A 10.0.0.66",
+		"me.local ANY NOERROR q#6+600ms/26 @600ms",
+		"me.local A NOERROR a#7+700ms/36 @700ms | me.local 120 A 10.0.0.5")
+	b := w.out.Batch
+	if d := &b.DNS[4]; d.Responder() != liar || d.Asker() != victim {
+		t.Errorf("%v answered %v", d.Responder(), d.Asker())
+	}
+	if d := &b.DNS[0]; d.Asker() != victim || d.Opcode() != 0 || b.DNS[3].Opcode() != 5 {
+		t.Errorf("%v asks, opcodes %d and %d", d.Asker(), d.Opcode(), b.DNS[3].Opcode())
+	}
+	if st := w.t.Stats(); st.Retransmits != 2 || st.Unanswered != 5 || st.Unasked != 2 {
+		t.Errorf("%+v", st)
 	}
 }
