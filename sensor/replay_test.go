@@ -161,7 +161,7 @@ func TestCapturesYieldWhatTheyMust(t *testing.T) {
 
 // TestSameResultsWithAnyWorkers holds law 1: 1, 2 and 8 workers, twice over, give the same bytes.
 func TestSameResultsWithAnyWorkers(t *testing.T) {
-	for _, name := range []string{"intrusion", "office"} {
+	for _, name := range []string{"intrusion", "office", "lan"} {
 		path := craftCapture(t, name)
 		want := map[string][]byte{}
 		for _, workers := range []string{"1", "2", "8", "8", "1"} {

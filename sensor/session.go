@@ -347,7 +347,7 @@ func (s *session) show(stdout io.Writer, sum report.Summary) error {
 func (s *session) summary(t *pipeline.Totals, elapsed time.Duration) report.Summary {
 	sum := report.Summary{
 		Packets: report.Packets{
-			Read: t.Packets, Decoded: t.Decoded, Duplicates: t.Duplicates, Reordered: t.Reordered, Joined: t.Fragments.Whole,
+			Read: t.Packets, Decoded: t.Decoded, ARP: t.ARP, Duplicates: t.Duplicates, Reordered: t.Reordered, Joined: t.Fragments.Whole,
 			Anomalies: map[string]uint64{},
 		},
 		Bytes: t.Bytes, Flows: s.flows, OneSidedFlows: s.oneSide, DNS: s.dns, Rules: s.rules,

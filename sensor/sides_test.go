@@ -15,7 +15,7 @@ import (
 // TestSides holds what each rule says of the directions that it needs: it speaks when the originator's packets alone are
 // seen, unless it says that it needs both.
 func TestSides(t *testing.T) {
-	for _, name := range []string{"intrusion", "tunnel", "directory", "database", "lookup"} {
+	for _, name := range []string{"intrusion", "tunnel", "directory", "database", "lookup", "lan"} {
 		path := craftCapture(t, name)
 		needs := map[string]detectors.Sides{}
 		running, err := catalog.Build(catalog.Default(), nil, nil)

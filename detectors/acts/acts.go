@@ -413,9 +413,37 @@ func (s *Scene) ask(at packet.Time, from, server packet.Addr, port uint16, app f
 	})
 }
 
-// Poison answers a question that went to the whole link (LLMNR) with one's own address.
+// Poison answers a question that went to the whole link (LLMNR) with one's own address: two conversations, of which the
+// answer's begins with the liar.
 func (s *Scene) Poison(at packet.Time, victim, liar packet.Addr, name string) {
-	s.ask(at, victim, liar, 5355, flows.AppLLMNR, name, 1, []string{liar.String()})
+	s.Link(at, victim, liar, name)
+}
+
+// Link asks the whole link for a name (LLMNR), which its holder answers with its own address.
+func (s *Scene) Link(at packet.Time, from, holder packet.Addr, name string) {
+	asked := s.conn(at, from, packet.AddrFrom4([]byte{224, 0, 0, 252}), 5355, packet.ProtoUDP)
+	question := flows.DNS{
+		Meta: s.meta(), Conn: asked, QueryAt: at, Type: 1, Class: 1, QueryBytes: uint16(len(name) + 18), ID: uint16(asked.ID), App: flows.AppLLMNR,
+	}
+	question.QueryRef = question.Ref
+	s.Take(at, func(o *flows.Out) {
+		question.Name = o.Put(Wire(name))
+		o.DNS(&question)
+	})
+	answered := at.Add(s.around(2 * time.Millisecond))
+	told := s.conn(answered, holder, from, asked.OrigPort, packet.ProtoUDP)
+	told.OrigPort = 5355
+	answer := flows.DNS{
+		Meta: s.meta(), Conn: told, AnswerAt: answered, Type: 1, Class: 1, Flags: 0x8000, AnswerBytes: uint16(2*len(name) + 34), ID: question.ID,
+		App: flows.AppLLMNR, Turned: true,
+	}
+	answer.AnswerRef = answer.Ref
+	s.Take(answered, func(o *flows.Out) {
+		answer.Name = o.Put(Wire(name))
+		answer.Answers = flows.Span{Off: uint32(len(o.Batch.Answers)), Len: 1}
+		o.Batch.Answers = append(o.Batch.Answers, flows.Answer{Name: answer.Name, Data: o.PutString(holder.String()), TTL: 30, Type: 1, Len: 4})
+		o.DNS(&answer)
+	})
 }
 
 // Wire turns a dotted name into labels.

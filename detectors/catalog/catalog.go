@@ -13,6 +13,7 @@ import (
 	"neuromast/detectors/adfs"
 	"neuromast/detectors/dnsinfo"
 	"neuromast/detectors/jndi"
+	"neuromast/detectors/l2"
 	"neuromast/detectors/ldapenum"
 	"neuromast/detectors/logon"
 	"neuromast/detectors/relay"
@@ -46,6 +47,7 @@ type Config struct {
 
 	Relay relay.Config `yaml:"auth.relay"`  // NTLM log-ins that are passed on or collected
 	ADFS  adfs.Config  `yaml:"adfs.export"` // the configuration of a federation server that is read
+	L2    l2.Config    `yaml:"l2.poison"`   // hosts that put themselves between others on a LAN
 }
 
 // Default returns every detector's default.
@@ -53,8 +55,8 @@ func Default() Config {
 	return Config{
 		LDAP: ldapenum.Default(), SQL: sqlexec.Default(), JNDI: jndi.Default(),
 		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), Sealed: sealed.Default(), Storm: storm.Default(), DNS: dnsinfo.Default(),
-		WinRM: winrm.Default(), Ticket: tickets.Default(), Logon: logon.Default(),
 		Relay: relay.Default(), ADFS: adfs.Default(),
+		WinRM: winrm.Default(), Ticket: tickets.Default(), Logon: logon.Default(), L2: l2.Default(),
 	}
 }
 
@@ -83,6 +85,7 @@ func (c *Config) entries() []entry {
 		{c.Logon.Enabled, c.Logon.Validate, func() detectors.Detector { return logon.New(c.Logon) }},
 		{c.Relay.Enabled, c.Relay.Validate, func() detectors.Detector { return relay.New(c.Relay) }},
 		{c.ADFS.Enabled, c.ADFS.Validate, func() detectors.Detector { return adfs.New(c.ADFS) }},
+		{c.L2.Enabled, c.L2.Validate, func() detectors.Detector { return l2.New(c.L2) }},
 	}
 }
 

@@ -43,8 +43,9 @@ type Summary struct {
 
 // Packets counts frames.
 type Packets struct {
-	Read       uint64            `json:"read"`    // records that the inputs hold and the reader delivered
-	Decoded    uint64            `json:"decoded"` // down to a network protocol that the sensor reads
+	Read       uint64            `json:"read"`          // records that the inputs hold and the reader delivered
+	Decoded    uint64            `json:"decoded"`       // down to a network protocol that the sensor reads
+	ARP        uint64            `json:"arp,omitempty"` // of decoded: ARP messages, which belong to no flow
 	Anomalies  map[string]uint64 `json:"anomalies"`
 	Duplicates uint64            `json:"duplicates"`          // copies made by the mirror, counted in no flow
 	Reordered  uint64            `json:"reordered,omitempty"` // came late and were put where their time belongs

@@ -57,6 +57,11 @@ var verbs = map[string]verb{
 	"basic":     {"basic SERVER NAME PATH user NAME [tries N] [every D] [gets]", (*call).basic},
 	"relay":     {"relay VIA TARGET NAME as ACCOUNT", (*call).relay},
 	"scan":      {"scan FIRST count N ports A,B every D [open A,B|all] [closed]", (*call).scan},
+	"arp":       {"arp HOST [silent]", func(c *call) { c.n.ARP(c.at, c.actor, c.host(c.word(0)), !c.has("silent")) }},
+	"arplie":    {"arplie ABOUT to VICTIM", func(c *call) { c.n.ARPLie(c.at, c.actor, c.host(c.word(0)), c.host(option(c.args, "to", ""))) }},
+	"llmnr":     {"llmnr NAME [by RESPONDER]", (*call).llmnr},
+	"lease":     {"lease CLIENT router ADDRESS resolver ADDRESS", (*call).lease},
+	"redirect":  {"redirect VICTIM in ROUTER to DESTINATION", (*call).redirect},
 }
 
 // Verbs lists the verbs with their usage.

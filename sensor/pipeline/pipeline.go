@@ -75,6 +75,7 @@ type Totals struct {
 	Packets     uint64 // frames read
 	Bytes       uint64 // their captured bytes
 	Decoded     uint64 // of Packets: down to a network protocol that the sensor reads
+	ARP         uint64 // of Decoded: they belong to no flow
 	Anomalies   [packet.NumAnomalies]uint64
 	First, Last packet.Time // earliest and latest packet time
 	Reordered   uint64      // packets that came late and were put where their time belongs

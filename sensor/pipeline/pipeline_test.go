@@ -48,6 +48,12 @@ func (p *tape) Feed(m *flows.Merged) {
 			fmt.Fprintln(&p.text, r.ID, r.State, r.Total, r.HistoryString())
 		case flows.KindDNS:
 			fmt.Fprintf(&p.text, "%x\n", b.Bytes(b.DNS[it.Index].Name))
+		case flows.KindARP:
+			a := &b.ARP[it.Index]
+			fmt.Fprintln(&p.text, a.Sender, a.Target, a.SenderMAC, a.Count, a.Ref)
+		case flows.KindDHCP:
+			h := &b.DHCP[it.Index]
+			fmt.Fprintln(&p.text, h.Kind, h.Yours, h.From, b.String(h.HostName), h.Ref)
 		case flows.KindSMB:
 			s := &b.SMB[it.Index]
 			fmt.Fprintln(&p.text, s.Op, b.String(s.Share), b.String(s.Path), s.Bytes)
@@ -95,7 +101,7 @@ func run(t testing.TB, workers int, seed uint64, src capture.Source, p *tape) (*
 
 // TestOrderDoesNotDependOnWorkers holds law 1 on the facts themselves, and that the table's seed does not show.
 func TestOrderDoesNotDependOnWorkers(t *testing.T) {
-	for _, name := range []string{"office", "intrusion"} {
+	for _, name := range []string{"office", "intrusion", "lan"} {
 		var want string
 		for i, workers := range []int{1, 2, 8, 64, 1} {
 			p := &tape{t: t}

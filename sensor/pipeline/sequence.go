@@ -228,6 +228,9 @@ func (s *sequencer) take(r ref) {
 	t.Bytes += uint64(len(f.Frames[i].Data))
 	if p.Net != packet.NetNone {
 		t.Decoded++
+		if p.Net == packet.NetARP {
+			t.ARP++
+		}
 	}
 	if t.Packets == 1 {
 		t.First, t.Last = p.At, p.At
