@@ -1,0 +1,59 @@
+/*
+Package paths follows an intruder from host to host: rule graph.path, lateral movement (T1021 Remote Services, with T1078 Valid
+Accounts where the account changed on the way, T1210 where it spreads like a worm).
+
+# What it sees
+
+Sessions that administer a host: SMB with administrative shares, DCE/RPC that runs something, WinRM, RDP, SSH, VNC, databases and
+the like (hostgraph.Service.Admin), answered with content, with the account where the wire shows it. A session B -> C that begins
+while A holds one on B, or soon after, may be A's: a chain A -> B -> C.
+
+# Statistic
+
+P(cause) = q f(D) / (q f(D) + lambda), where D is the time from the latest beginning of the session A -> B, or from its end, to
+the beginning of B -> C; f(D) = exp(-D/30 min)/30 min; q = 0.02, and 0.3 where something was run on B; lambda is the rate at which
+B opens such sessions to C by itself, a minute of ten working hours (an edge of less than a day counts as none), else at which it
+opens such sessions at all, at least 1e-5. So routine explains itself. A session counts as a possible cause until it has ended for
+30 minutes, 4 hours where something was run. Where B is a jump host the session of the same account is the cause, else all n
+open ones with 1/n each; and what is new is the pair A and C, not B and C.
+
+Each hop weighs its novelty and its meaning: an edge never seen before 0.5 of the service's weight (2.2 of the detection
+reference) while the site is not known for seven days, later the weight times the surprise beyond 4 nats (hostgraph.Rarity), at most
+6; an edge of fewer than three days 0.25; something run 2, a file put on an administrative share 1.5, an interactive session 1.
+The chain's weight is the first hop's and P times that of each further one, plus 1.5 for each further hop of P > 0.5, plus 3 where
+the account differs from the one before and was never seen from that host, less 1 where the same account has used the last edge on
+five days. Hosts that reach many by trade (deployment, monitoring, backup, scanners) are taken for a cause with 0.2 of P.
+
+Chains of one origin are one finding, a tree: its weight is that of the heaviest chain, and 0.5 for each further host reached with
+P > 0.5. Five hosts that were reached and went on by one service are a worm: 2 more. At most 9. Without anything run on
+the way at most 5.9 (below high); before seven days of traffic at most 2.9, with something run and another account 5.9.
+
+Hand: A runs a service on B (new, 0.5 + 2), B ten minutes later on C (new): f = exp(-1/3)/30 = 0.0239, P = 0.3 x 0.0239 / (0.00717 +
+0.00001) = 0.999. 2.5 + 2.5 + 1.5 = 6.5, capped to 2.9 on the first day (risk 46); with another account on B -> C 9.5, capped to 5.9 (72).
+
+# Units, state, cost
+
+Nats and packet time. 16,384 hosts of 16 sessions each way, 250 bytes each; least recently used out first, counted. 1,024 open trees
+of at most 64 hops. The pairs of jump hosts in a filter of 1.3 MB.
+
+# Blind to
+
+Chains through hosts whose sessions the sensor does not see; an intruder who waits longer than four hours at each host (the
+correlation of signals goes further); steps that look like B's own routine.
+
+# Look-alikes
+
+An administrator who goes on from a server to another by SSH: until both are habits; software deployment by relays;
+orchestration. The finding names the sessions so that one question to one person settles it.
+
+# Source
+
+Ho, Dhamankar, Javed, Paxson, Savage, Voelker: Hopper, Modeling and Detecting Lateral Movement (2021) for the causal paths and the
+switch of credentials; weights chosen by us.
+*/
+package paths
+
+import _ "embed"
+
+//go:embed doc.go
+var doc string
