@@ -203,7 +203,8 @@ type Side struct {
 	Sizes      [64]int16    // payload bytes of the first packets that carry payload; negative: from the responder
 	Gaps       [64]uint32   // µs since the packet with payload before it; saturates
 	Num        uint8        // how many of Sizes and Gaps are set
-	Minutes    [5][2]uint64 // payload bytes per minute of packet time since the last report, by Dir
+	From       packet.Time  // a whole minute: when Minutes begins
+	Minutes    [6][2]uint64 // payload bytes per minute of packet time since the last report, by Dir; that of the report comes again in the next
 	Bursts     [2]uint32    // runs of payload of one direction after more than one second without payload of it
 	BurstBytes [2]uint64    // payload bytes of the latest burst
 }

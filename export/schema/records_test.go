@@ -42,7 +42,7 @@ func wire(labels ...string) []byte {
 func smbFlow() (*flows.Batch, *flows.Record) {
 	batch := &flows.Batch{Sides: []flows.Side{{
 		Bursts: [2]uint32{3, 4}, BurstBytes: [2]uint64{500, 70000},
-		Minutes: [5][2]uint64{{1, 2}, {3, 4}, {0, 0}, {5, 6}, {7, 8}},
+		Minutes: [6][2]uint64{{1, 2}, {3, 4}, {0, 0}, {5, 6}, {7, 8}, {9, 10}},
 	}}}
 	r := &flows.Record{
 		Meta: flows.Meta{At: t0.Add(65 * time.Second)},

@@ -111,8 +111,8 @@ func (s *Shard) record(f *flow, at packet.Time, final, evicted bool) {
 		if sh.side.Num > 0 {
 			r.Side = s.out.PutSide(&sh.side)
 		}
-		sh.side.Minutes = [5][2]uint64{}
-		sh.minutesFrom = at
+		sh.side.Minutes = [minuteSlots][2]uint64{}
+		sh.side.From = minuteOf(at)
 	}
 	keep := s.out.Now
 	s.out.Now = at

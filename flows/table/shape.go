@@ -18,14 +18,13 @@ const (
 	troubleBytes = uint64(unsafe.Sizeof(trouble{}))
 	arpBytes     = uint64(unsafe.Sizeof(arpMessage{}))
 	endOfInput   = 365 * 24 * time.Hour // later than any deadline of a parser
-	minuteSlots  = 5
+	minuteSlots  = 6
 )
 
 // shape is the bounded record of how a longer flow ran, and what its last report said.
 type shape struct {
 	side        flows.Side
 	reported    [2]flows.Counters
-	minutesFrom packet.Time
 	lastPayload packet.Time
 	lastOf      [2]packet.Time
 }
@@ -45,7 +44,7 @@ func (s *Shard) shapeOf(f *flow) *shape {
 			s.out.Batch.Lost[flows.LostShape]++
 			return nil
 		}
-		s.shapes[f.shape].minutesFrom = f.reported
+		s.shapes[f.shape].side.From = minuteOf(f.reported)
 	}
 	return &s.shapes[f.shape]
 }
@@ -58,6 +57,9 @@ func (s *Shard) shapeFor(f *flow, final bool) *shape {
 	}
 	return s.shapeOf(f)
 }
+
+// minuteOf is the whole minute of a time, so that minutes of different flows are the same.
+func minuteOf(t packet.Time) packet.Time { return t - t%packet.Time(time.Minute) }
 
 // trace adds a packet with payload to the shape of a flow past its first packets.
 func (s *Shard) trace(f *flow, d flows.Dir, p *packet.Packet) {
@@ -80,7 +82,7 @@ func (s *Shard) trace(f *flow, d flows.Dir, p *packet.Packet) {
 		}
 		side.Num++
 	}
-	minute := min(int(s.now.Sub(sh.minutesFrom)/time.Minute), minuteSlots-1)
+	minute := min(int(s.now.Sub(side.From)/time.Minute), minuteSlots-1)
 	side.Minutes[max(minute, 0)][d] += uint64(size)
 	if sh.lastOf[d] == 0 || s.now.Sub(sh.lastOf[d]) > burstGap {
 		side.Bursts[d]++
