@@ -146,6 +146,7 @@ type Finding struct {
 	NextSteps      []string // what a person does next, most useful first
 	Conns          []flows.Conn
 	Refs           []flows.Ref // frames that prove it
+	Indirect       bool        // the target was reached over other hosts: their steps are told by signals of their own
 	Causes         []Cause     // earlier signals that may have led to it, where the detector knows
 	Over           bool        // the window has ended: published once, closed
 	Grew           bool        // tells much more than the last revision said: worth an update in the same severity band

@@ -81,7 +81,7 @@ func (s *Signal) Family() Family { return FamilyOf(s.Rule) }
 // reaches says whether who did what a finding tells may act through its target from then on: moves between hosts, and
 // log-ins that worked.
 func (f *Finding) reaches() bool {
-	if f.Target.Addr == (packet.Addr{}) {
+	if f.Target.Addr == (packet.Addr{}) || f.Indirect {
 		return false
 	}
 	if f.Rule.Stage == StageLateral {

@@ -12,10 +12,13 @@ import (
 	"neuromast/detectors"
 	"neuromast/detectors/adfs"
 	"neuromast/detectors/dnsinfo"
+	"neuromast/detectors/edges"
 	"neuromast/detectors/jndi"
 	"neuromast/detectors/l2"
 	"neuromast/detectors/ldapenum"
 	"neuromast/detectors/logon"
+	"neuromast/detectors/paths"
+	"neuromast/detectors/pivot"
 	"neuromast/detectors/relay"
 	"neuromast/detectors/rpcop"
 	"neuromast/detectors/rpcseq"
@@ -48,6 +51,10 @@ type Config struct {
 	Relay relay.Config `yaml:"auth.relay"`  // NTLM log-ins that are passed on or collected
 	ADFS  adfs.Config  `yaml:"adfs.export"` // the configuration of a federation server that is read
 	L2    l2.Config    `yaml:"l2.poison"`   // hosts that put themselves between others on a LAN
+
+	Edges edges.Config `yaml:"graph.first_edge"` // contacts between hosts that are new, or against their roles, or many
+	Paths paths.Config `yaml:"graph.path"`       // chains of sessions from host to host
+	Pivot pivot.Config `yaml:"graph.relay"`      // hosts that pass on what they receive
 }
 
 // Default returns every detector's default.
@@ -57,6 +64,7 @@ func Default() Config {
 		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), Sealed: sealed.Default(), Storm: storm.Default(), DNS: dnsinfo.Default(),
 		Relay: relay.Default(), ADFS: adfs.Default(),
 		WinRM: winrm.Default(), Ticket: tickets.Default(), Logon: logon.Default(), L2: l2.Default(),
+		Edges: edges.Default(), Paths: paths.Default(), Pivot: pivot.Default(),
 	}
 }
 
@@ -86,6 +94,9 @@ func (c *Config) entries() []entry {
 		{c.Relay.Enabled, c.Relay.Validate, func() detectors.Detector { return relay.New(c.Relay) }},
 		{c.ADFS.Enabled, c.ADFS.Validate, func() detectors.Detector { return adfs.New(c.ADFS) }},
 		{c.L2.Enabled, c.L2.Validate, func() detectors.Detector { return l2.New(c.L2) }},
+		{c.Edges.Enabled, c.Edges.Validate, func() detectors.Detector { return edges.New(c.Edges) }},
+		{c.Paths.Enabled, c.Paths.Validate, func() detectors.Detector { return paths.New(c.Paths) }},
+		{c.Pivot.Enabled, c.Pivot.Validate, func() detectors.Detector { return pivot.New(c.Pivot) }},
 	}
 }
 

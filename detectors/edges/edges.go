@@ -251,6 +251,9 @@ func (d *Detector) widen(env detectors.Env, c *contact) {
 	now := c.r.Start
 	h, _ := d.hosts.Use(c.client)
 	role := env.Graph().Role(c.client)
+	if role == hostgraph.Unknown { // a client of which little is seen
+		role = hostgraph.Workstation
+	}
 	if today := int64(now) / int64(day); today != h.today {
 		if h.today != 0 {
 			h.days[h.numDays%len(h.days)] = h.most

@@ -36,7 +36,7 @@ var rules = [numRules]detectors.Rule{
 	peer:      {ID: "graph.peer", Name: "Contact that no peer has", Stage: detectors.StageLateral, Techniques: all},
 	roleInv:   {ID: "graph.role_inv", Name: "Administration against what the hosts are for", Stage: detectors.StageLateral, Techniques: all},
 	fanout:    {ID: "graph.fanout", Name: "More hosts administered than usual", Stage: detectors.StageLateral, Techniques: all},
-	fleet:     {ID: "graph.fleet", Name: "Many hosts come to one new service", Stage: detectors.StageDiscovery},
+	fleet:     {ID: "graph.fleet", Name: "Many hosts come to one new service", Stage: detectors.StageLateral, Techniques: []detectors.Technique{services}},
 }
 
 // technique is how a service is used to move.
@@ -150,7 +150,7 @@ func (d *Detector) fanout(env detectors.Env, c *contact, h *reach, w *width, rol
 
 func (d *Detector) fleetNote(env detectors.Env, c *contact, n int) *detectors.Finding {
 	f := d.tell(env, c, fleet, 0.5)
-	f.Actor, f.Target, f.Over, f.Techniques = f.Target, detectors.HostKey{}, true, nil
+	f.Actor, f.Target, f.Over = f.Target, detectors.HostKey{}, true
 	f.Start = packet.Time(max(int64(env.Now()-day), 0))
 	f.Message = fmt.Sprintf("%s came to %s on %s for the first time within a day: a rollout or a new server.", phrase.Plural(n, "host"), c.service, c.target)
 	f.Evidence = []detectors.Evidence{{Measure: "hosts that came for the first time within 24 hours", Value: float64(n), Unit: "hosts", Baseline: watched(env), Threshold: phrase.Count(d.cfg.Fleet) + " and 2 % of the hosts", Nats: 0.5}}

@@ -158,7 +158,7 @@ func (t *tree) finding(env detectors.Env, w weight) *detectors.Finding {
 	g, root, first := env.Graph(), t.roots[0], t.hops[0]
 	f := &detectors.Finding{
 		Rule: &rule, Actor: root.fromKey, Target: first.toKey, Start: root.start, End: first.last, WindowStart: root.start, LLR: w.nats,
-		Techniques: []detectors.Technique{services},
+		Techniques: []detectors.Technique{services}, Indirect: true,
 	}
 	var users []string
 	addUser := func(u string) {
