@@ -342,6 +342,7 @@ type Session struct {
 	Bytes       [2]uint64
 	Bulk        [2]uint64 // bytes in segments or records of 1,000 bytes and more: files, or screens
 	Typed       [2]uint32 // keys that somebody on this side typed, known by the other side's echoes
+	Alike       [2]uint32 // of them: those of the size of the one before, as keys of one session are
 	Pace        [2]uint32 // mean wait between echo and next key in ms; 0 where nothing was typed
 	Spread      [2]uint32 // variance of the waits in ms²
 	Struck      uint32    // keys of the originator that a program struck: press and release at once, one after the other

@@ -175,7 +175,7 @@ func (l *Link) typed(app flows.App, minutes int, desktop bool) {
 		keys := uint32(done * 40)
 		x := flows.Session{
 			Messages: [2]uint32{keys + uint32(done*6), keys + uint32(done*12)}, Bytes: [2]uint64{uint64(keys) * 60, uint64(done) * 9000},
-			Small: [2]uint32{keys, keys}, Typed: [2]uint32{keys * 9 / 10, 0}, Pace: [2]uint32{220, 0}, Spread: [2]uint32{36000, 0},
+			Small: [2]uint32{keys, keys}, Typed: [2]uint32{keys * 9 / 10, 0}, Alike: [2]uint32{keys * 8 / 10, 0}, Pace: [2]uint32{220, 0}, Spread: [2]uint32{36000, 0},
 			Active: uint32(done * 2), Spans: uint32(done * 6),
 			LoggedIn: flows.Succeeded, Final: done == minutes,
 		}
@@ -318,7 +318,7 @@ func (s *Scene) ReverseSSH(at packet.Time, from, to packet.Addr, minutes int) pa
 		keys := uint32(done * 30)
 		l.shape(flows.AppSSH, flows.Session{
 			Messages: [2]uint32{keys + uint32(done*12), keys + uint32(done*6)}, Small: [2]uint32{keys, keys}, Bytes: [2]uint64{uint64(done) * 12000, uint64(keys) * 60},
-			Typed: [2]uint32{2, keys * 9 / 10}, Pace: [2]uint32{0, 260}, Spread: [2]uint32{0, 40000}, Active: uint32(done * 2), Spans: uint32(done * 6),
+			Typed: [2]uint32{2, keys * 9 / 10}, Alike: [2]uint32{0, keys * 8 / 10}, Pace: [2]uint32{0, 260}, Spread: [2]uint32{0, 40000}, Active: uint32(done * 2), Spans: uint32(done * 6),
 			LoggedIn: flows.Succeeded, Final: done == minutes,
 		})
 	}

@@ -24,6 +24,7 @@ import (
 	"neuromast/detectors/rpcseq"
 	"neuromast/detectors/scan"
 	"neuromast/detectors/sealed"
+	"neuromast/detectors/session"
 	"neuromast/detectors/smbexec"
 	"neuromast/detectors/sqlexec"
 	"neuromast/detectors/storm"
@@ -48,6 +49,8 @@ type Config struct {
 	WinRM  winrm.Config   `yaml:"winrm.exec"` // commands through Windows Remote Management
 	Logon  logon.Config   `yaml:"auth.spray"` // names and passwords that are tried
 
+	Sess session.Config `yaml:"sess.interactive"` // what people and programs do in sessions on other hosts
+
 	Relay relay.Config `yaml:"auth.relay"`  // NTLM log-ins that are passed on or collected
 	ADFS  adfs.Config  `yaml:"adfs.export"` // the configuration of a federation server that is read
 	L2    l2.Config    `yaml:"l2.poison"`   // hosts that put themselves between others on a LAN
@@ -62,6 +65,7 @@ func Default() Config {
 	return Config{
 		LDAP: ldapenum.Default(), SQL: sqlexec.Default(), JNDI: jndi.Default(),
 		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), Sealed: sealed.Default(), Storm: storm.Default(), DNS: dnsinfo.Default(),
+		Sess:  session.Default(),
 		Relay: relay.Default(), ADFS: adfs.Default(),
 		WinRM: winrm.Default(), Ticket: tickets.Default(), Logon: logon.Default(), L2: l2.Default(),
 		Edges: edges.Default(), Paths: paths.Default(), Pivot: pivot.Default(),
@@ -91,6 +95,7 @@ func (c *Config) entries() []entry {
 		{c.Ticket.Enabled, c.Ticket.Validate, func() detectors.Detector { return tickets.New(c.Ticket) }},
 		{c.WinRM.Enabled, c.WinRM.Validate, func() detectors.Detector { return winrm.New(c.WinRM) }},
 		{c.Logon.Enabled, c.Logon.Validate, func() detectors.Detector { return logon.New(c.Logon) }},
+		{c.Sess.Enabled, c.Sess.Validate, func() detectors.Detector { return session.New(c.Sess) }},
 		{c.Relay.Enabled, c.Relay.Validate, func() detectors.Detector { return relay.New(c.Relay) }},
 		{c.ADFS.Enabled, c.ADFS.Validate, func() detectors.Detector { return adfs.New(c.ADFS) }},
 		{c.L2.Enabled, c.L2.Validate, func() detectors.Detector { return l2.New(c.L2) }},

@@ -36,7 +36,7 @@ bytes and 16 services of 1.2 KB, 45 KB at most. A name beyond displaces the one 
 
 # Blind to
 
-Guessing through a gateway that speaks for many; log-ins within TLS (web forms, LDAPS); RDP with TLS 1.3;
+Guessing through a gateway that speaks for many; log-ins within TLS (web forms, LDAPS);
 one try a day and account; names behind FAST (RFC 6113). Failures of SSH clients that skip the method "none" count one less a connection.
 
 # Look-alikes

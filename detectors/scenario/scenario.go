@@ -17,6 +17,8 @@
 //	1m                        10.0.0.5 plants 10.0.0.9 ldap:/10.0.0.5:1389/a
 //	1m                        10.0.0.5 queries 10.0.0.9 sa EXEC~xp_cmdshell~'whoami'
 //	1m                        10.0.0.5 proves 10.0.0.9 smb alice ntlm in challenge 0102030405060708 proof 1112131415161718
+//	1m                        10.0.0.5 works 10.0.0.9 ssh keys 40 back 0 vary 80% sends 2000000 for 10m
+//	1m                        10.0.0.5 opens 10.0.0.9 as alice restricted granted
 //	1m                        10.0.0.5 posts 10.0.0.9 /wsman by Some_Agent length 1900 status 200
 //	10.0.0.5 -> 10.0.0.9 smb psexec at 02:10 user CORP\adm
 //	2d+09:00 every 1h times 8 10.0.0.5 -> 10.0.0.9 ssh session for 20m
@@ -224,6 +226,8 @@ var events = map[string]func(*item, []string) error{
 	"logs":  (*item).logIn,
 	"posts": (*item).post,
 	"gets":  (*item).ticket,
+	"works": (*item).work,
+	"opens": (*item).openDesktop,
 
 	"leases": (*item).lease,
 	"arps":   (*item).arp,

@@ -14,6 +14,7 @@ import (
 	"neuromast/flows/proto/smb"
 	"neuromast/flows/proto/ssh"
 	"neuromast/flows/proto/tds"
+	"neuromast/flows/proto/telnet"
 	"neuromast/flows/proto/tls"
 	"neuromast/flows/proto/vnc"
 	"neuromast/flows/stream"
@@ -58,7 +59,7 @@ func parsed(app flows.App) bool {
 	case flows.AppLDAP, flows.AppTDS:
 		return true
 	case flows.AppDNS, flows.AppLLMNR, flows.AppTLS, flows.AppDCERPC, flows.AppSMB, flows.AppKerberos, flows.AppFTP, flows.AppSSH, flows.AppHTTP,
-		flows.AppRDP, flows.AppVNC:
+		flows.AppRDP, flows.AppVNC, flows.AppTelnet:
 		return true
 	}
 	return false
@@ -81,6 +82,8 @@ func (s *Set) parser(app flows.App) stream.Parser {
 		return http.New(&s.stats.HTTP)
 	case flows.AppSSH:
 		return ssh.New(&s.stats.SSH)
+	case flows.AppTelnet:
+		return telnet.New()
 	case flows.AppRDP:
 		return rdp.New(&s.stats.RDP)
 	case flows.AppVNC:

@@ -62,6 +62,8 @@ var verbs = map[string]verb{
 	"llmnr":     {"llmnr NAME [by RESPONDER]", (*call).llmnr},
 	"lease":     {"lease CLIENT router ADDRESS resolver ADDRESS", (*call).lease},
 	"redirect":  {"redirect VICTIM in ROUTER to DESTINATION", (*call).redirect},
+	"ssh":       {"ssh SERVER [fails N] [locked] [keys N] [back N] [send N] [take N]", (*call).ssh},
+	"rdp":       {"rdp SERVER as ACCOUNT [fails] [restricted] [struck N] [work D] [send N]", (*call).rdp},
 }
 
 // Verbs lists the verbs with their usage.

@@ -93,18 +93,24 @@ func read(t testing.TB, script string, step int) (string, Stats) {
 // shake is a handshake of TLS 1.2.
 const shake = " crequest sconfirm c22.170 s22.1200 c22.150 c20.1 c22.40 s20.1 s22.40 "
 
-// TestParser holds what is told of a connection; sizes are those of a Windows 10 with AES-GCM.
+// shake13 is a handshake of TLS 1.3, as FreeRDP 2.10 makes it.
+const shake13 = " crequest sconfirm c22.310 s22.122 s20.1 s23 s720 s281 s69 c20.1 c69 "
+
+// TestParser holds what is told of a connection; sizes are those of a Windows 10 with AES-GCM, and of FreeRDP 2.10 with TLS 1.3.
 func TestParser(t *testing.T) {
 	const opened = "anna asks 11 flags 0 chose 8 granted 31 failure 0 outcome 1"
 	for _, c := range []struct{ name, script, want string }{
 		{"a log-in", shake + "c81 s245 c609 s83 c108 s28 c486 +1s s150 c36 +1s c36 s39 c36 s39 c36 s39 c36 s39", opened + "; anna in; [6 4] of [666 306]"},
 		{"a wrong password, with a code", shake + "c81 s245 c609 +1s s39 +1s", opened + "; anna failed"},
 		{"a wrong password, closed", shake + "c81 s245 c609 +3s", opened + "; anna failed"},
-		{"closed long after", shake + "c81 s245 c609 +6s", opened},
+		{"closed long after", shake + "c81 s245 c609 +31s", opened},
 		{"people look at the certificate", shake + "c81 s245 c609 s83", opened},
 		{"a probe of the port", "crequest sconfirm", opened},
 		{"a probe of TLS", shake, opened},
-		{"TLS 1.3: nothing of log-ins", "crequest sconfirm c22.170 s22.90 s20.1 s2000 c20.1 c58 c81 s245 c609", opened},
+		{"TLS 1.3, a wrong password", shake13 + "c110 s250 s250 s179 c444 s19 c19", opened + "; anna failed"},
+		{"TLS 1.3, a wrong password, with a code", shake13 + "s250 s250 c110 s179 c444 s32 c19", opened + "; anna failed"},
+		{"TLS 1.3, in", shake13 + "s250 s250 c110 s179 c444 s112 c123 c489 s135 c29", opened + "; anna in"},
+		{"TLS 1.3, a probe", shake13, opened},
 		{"no answer", "crequest", "anna asks 11 flags 0 chose 0 granted 0 failure 0 outcome 0"},
 		{"refused", "crequest srefuse", "anna asks 11 flags 0 chose 0 granted 0 failure 5 outcome 2"},
 		{"restricted administration", "cadmin sconfirm", "anna asks 11 flags 1 chose 8 granted 31 failure 0 outcome 1"},

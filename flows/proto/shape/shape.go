@@ -7,7 +7,10 @@
 // fast as they can type nothing. A key struck by a program is a message of two parts of at most 128 bytes within 2 ms, the
 // press and the release, 4 to 40 ms after the one before: fingers hold a key for 50 ms and more, and type ten keys a second.
 //
-// Measured with OpenSSH 9.2 and people's gaps: see the test. A Shape takes 208 bytes and some nanoseconds a message.
+// Measured between OpenSSH 9.2 over a virtual link, 69 keys with log-normal waits of a median of 160 ms: 60 typed by the client,
+// 61 with a delay of 40 ms, 59 through ssh -L, and 57 by the server's side through ssh -R; none in keepalives and loops of a
+// shell, at most 1 in scp, sftp and top. A program that sends a line every 0.7 s to cat types 28, with a deviation of 2 % of the
+// wait; people's is 44 to 134 %. A Shape takes 290 bytes, and a full segment of a file some nanoseconds.
 package shape
 
 import (
@@ -30,7 +33,8 @@ const (
 	full     = 1000 // bytes of a segment or record that is one of many: chosen by us below every usual segment's size
 	span     = packet.Time(10 * time.Second)
 	activeIn = 20 // messages of the originator that make a span active: two a second; idle desktops send one
-	sayFrom  = 8  // messages of a session that is told
+	sayFrom  = 8  // messages of a session that is told,
+	orBytes  = 1 << 16
 )
 
 // Shape measures one session.
@@ -43,6 +47,8 @@ type Shape struct {
 	waits             [2]float64 // after typed keys: sum in ms
 	squares           [2]float64
 	messages, typed   [2]uint32
+	alike             [2]uint32
+	size              [2]uint32 // of the last typed key
 	small             [2]uint32
 	struckKeys        uint32
 	active            uint32
@@ -66,6 +72,9 @@ func (s *Shape) Reset() { *s = Shape{} }
 
 // Bytes returns how many were measured.
 func (s *Shape) Bytes() uint64 { return s.bytes[flows.Orig] + s.bytes[flows.Resp] }
+
+// Bulk returns how many were in full segments.
+func (s *Shape) Bulk() uint64 { return s.bulk[flows.Orig] + s.bulk[flows.Resp] }
 
 // Take enters a part of a message: a segment, or a record that is larger or smaller than one.
 func (s *Shape) Take(now packet.Time, dir flows.Dir, size int, ref flows.Ref) {
@@ -110,6 +119,10 @@ func (s *Shape) next(now packet.Time, dir flows.Dir) {
 	took, wait := answer.start-key.last, now-answer.last
 	if took <= echo && wait >= minWait && wait <= maxWait && wait >= 2*took {
 		s.typed[dir]++
+		if key.bytes == s.size[dir] {
+			s.alike[dir]++
+		}
+		s.size[dir] = key.bytes
 		ms := float64(wait) / 1e6
 		s.waits[dir] += ms
 		s.squares[dir] += ms * ms
@@ -135,13 +148,13 @@ func (s *Shape) end() {
 // Tell writes the session's shape so far, where there is one and it changed since it was told.
 func (s *Shape) Tell(out *flows.Out, c *flows.Conn, app flows.App, in flows.Outcome, final bool) {
 	total := s.Bytes()
-	if s.messages[flows.Orig]+s.messages[flows.Resp] < sayFrom || total == s.said && !final {
+	if s.messages[flows.Orig]+s.messages[flows.Resp] < sayFrom && total < orBytes || total == s.said && !final {
 		return
 	}
 	s.said = total
 	f := flows.Session{
 		Meta: flows.Meta{Ref: s.lastRef}, Conn: *c, FirstRef: s.firstRef, First: s.first, Last: s.last, App: app, Messages: s.messages, Small: s.small,
-		Bytes: s.bytes, Bulk: s.bulk, Typed: s.typed, Struck: s.struckKeys, Active: s.active, Spans: uint32((s.last-s.first)/span) + 1, LoggedIn: in, Final: final,
+		Bytes: s.bytes, Bulk: s.bulk, Typed: s.typed, Alike: s.alike, Struck: s.struckKeys, Active: s.active, Spans: uint32((s.last-s.first)/span) + 1, LoggedIn: in, Final: final,
 	}
 	for d, n := range s.typed {
 		if n > 0 {

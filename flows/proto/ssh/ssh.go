@@ -13,7 +13,8 @@
 // An answer is measured by the first segment after the client spoke: servers write each packet at once.
 //
 // Limits: 64 answers; banners and packets in the clear of 35,000 bytes (RFC 4253, 6.1), versions of 255 and lists of algorithms
-// of 8,192 bytes. Connections whose start was not seen are not read. Behind a gap no log-in is told, but the shape goes on.
+// of 8,192 bytes. Connections whose start was not seen are not read. Behind a gap no log-in is told, but the shape goes on. A
+// session that carried 256 MiB in full segments is told and left: copies of disks are not worth the time.
 package ssh
 
 import (
@@ -46,6 +47,7 @@ const (
 	maxPacket  = 35000
 	maxVersion = 255 // RFC 4253, 4.2
 	maxLists   = 8192
+	maxBulk    = 256 << 20
 	maxRefused = 8192 // bytes of log-ins that fail: chosen by us, since servers allow six of some 400
 	msgKexInit = 20
 	msgNewKeys = 21
@@ -146,7 +148,11 @@ func (p *Parser) Data(out *flows.Out, c *flows.Conn, dir flows.Dir, b []byte, re
 	}
 	p.shape.Take(out.Now, dir, len(b), ref)
 	if p.blind {
-		return true
+		if p.shape.Bulk() < maxBulk {
+			return true
+		}
+		p.Flush(out, c, true)
+		return false
 	}
 	if dir == flows.Orig {
 		p.asked = true

@@ -157,6 +157,32 @@ func FuzzParser(f *testing.F) {
 	})
 }
 
+// TestDisk holds that a session of 256 MiB is told once and left.
+func TestDisk(t *testing.T) {
+	var stats Stats
+	p := New(&stats)
+	out := flows.Out{Batch: &flows.Batch{}, Now: 1}
+	for _, d := range []flows.Dir{flows.Orig, flows.Resp} {
+		p.Data(&out, &flows.Conn{}, d, append([]byte("SSH-2.0-x\r\n"), plain(msgNewKeys, 1)...), flows.Ref{})
+	}
+	for _, size := range []int{-52, 52, -148, 36, -100} { // the service, and a success: negative sizes are the client's
+		d := flows.Resp
+		if size < 0 {
+			d, size = flows.Orig, -size
+		}
+		p.Data(&out, &flows.Conn{}, d, make([]byte, size), flows.Ref{})
+	}
+	full, n := make([]byte, 32<<10), 0
+	for p.Data(&out, &flows.Conn{}, flows.Resp, full, flows.Ref{}) {
+		if n++; n > 8192 {
+			t.Fatal("read on")
+		}
+	}
+	if len(out.Batch.Session) != 1 || !out.Batch.Session[0].Final || out.Batch.Session[0].Bulk[flows.Resp] != maxBulk {
+		t.Errorf("%+v", out.Batch.Session)
+	}
+}
+
 // BenchmarkFile is a file within a session, in segments of 1,460 bytes, with a small packet of the client every 64 KiB.
 func BenchmarkFile(b *testing.B) {
 	var stats Stats
@@ -170,6 +196,9 @@ func BenchmarkFile(b *testing.B) {
 	b.SetBytes(1460)
 	for i := 0; b.Loop(); i++ {
 		out.Now += 1000
+		if i%100_000 == 0 {
+			p.shape.Reset()
+		}
 		p.Data(&out, &flows.Conn{}, flows.Resp, full, flows.Ref{})
 		if i%45 == 44 {
 			p.Data(&out, &flows.Conn{}, flows.Orig, small, flows.Ref{})
