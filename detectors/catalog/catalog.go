@@ -1,5 +1,5 @@
-// Package catalog is the list of detectors, by hand and in order: their configuration under one key per rule, how they
-// are built, and the reference that is made from their package comments.
+// Package catalog is the list of detectors, by hand and in order: their configuration under one key per rule, and the
+// reference that is made from their package comments. Who adds a detector adds its field to Config, with its default.
 package catalog
 
 import (
@@ -63,65 +63,58 @@ type Config struct {
 // Default returns every detector's default.
 func Default() Config {
 	return Config{
-		LDAP: ldapenum.Default(), SQL: sqlexec.Default(), JNDI: jndi.Default(),
-		Scan: scan.Default(), RPCOp: rpcop.Default(), RPCSeq: rpcseq.Default(), SMB: smbexec.Default(), Sealed: sealed.Default(), Storm: storm.Default(), DNS: dnsinfo.Default(),
-		Sess:  session.Default(),
-		Relay: relay.Default(), ADFS: adfs.Default(),
-		WinRM: winrm.Default(), Ticket: tickets.Default(), Logon: logon.Default(), L2: l2.Default(),
-		Edges: edges.Default(), Paths: paths.Default(), Pivot: pivot.Default(),
+		LDAP:   ldapenum.Default(),
+		SQL:    sqlexec.Default(),
+		JNDI:   jndi.Default(),
+		Scan:   scan.Default(),
+		RPCOp:  rpcop.Default(),
+		RPCSeq: rpcseq.Default(),
+		SMB:    smbexec.Default(),
+		Sealed: sealed.Default(),
+		Storm:  storm.Default(),
+		DNS:    dnsinfo.Default(),
+		Ticket: tickets.Default(),
+		WinRM:  winrm.Default(),
+		Logon:  logon.Default(),
+		Sess:   session.Default(),
+		Relay:  relay.Default(),
+		ADFS:   adfs.Default(),
+		L2:     l2.Default(),
+		Edges:  edges.Default(),
+		Paths:  paths.Default(),
+		Pivot:  pivot.Default(),
 	}
 }
 
-// entry is one detector of the list.
+// section is what each field of Config is: one detector's configuration.
+type section interface {
+	Validate() error
+	Build() detectors.Detector
+}
+
+// entry is one field of Config.
 type entry struct {
-	enabled  bool
-	validate func() error
-	build    func() detectors.Detector
+	section
+	key     string // the field's tag
+	enabled bool   // its field Enabled
 }
 
-// entries lists the detectors in the order in which the engine calls them.
-func (c *Config) entries() []entry {
-	return []entry{
-		{c.LDAP.Enabled, c.LDAP.Validate, func() detectors.Detector { return ldapenum.New(c.LDAP) }},
-		{c.SQL.Enabled, c.SQL.Validate, func() detectors.Detector { return sqlexec.New(c.SQL) }},
-		{c.JNDI.Enabled, c.JNDI.Validate, func() detectors.Detector { return jndi.New(c.JNDI) }},
-		{c.Scan.Enabled, c.Scan.Validate, func() detectors.Detector { return scan.New(c.Scan) }},
-		{c.RPCOp.Enabled, c.RPCOp.Validate, func() detectors.Detector { return rpcop.New(c.RPCOp) }},
-		{c.RPCSeq.Enabled, c.RPCSeq.Validate, func() detectors.Detector { return rpcseq.New(c.RPCSeq) }},
-		{c.SMB.Enabled, c.SMB.Validate, func() detectors.Detector { return smbexec.New(c.SMB) }},
-		{c.Sealed.Enabled, c.Sealed.Validate, func() detectors.Detector { return sealed.New(c.Sealed) }},
-		{c.Storm.Enabled, c.Storm.Validate, func() detectors.Detector { return storm.New(c.Storm) }},
-		{c.DNS.Enabled, c.DNS.Validate, func() detectors.Detector { return dnsinfo.New(c.DNS) }},
-		{c.Ticket.Enabled, c.Ticket.Validate, func() detectors.Detector { return tickets.New(c.Ticket) }},
-		{c.WinRM.Enabled, c.WinRM.Validate, func() detectors.Detector { return winrm.New(c.WinRM) }},
-		{c.Logon.Enabled, c.Logon.Validate, func() detectors.Detector { return logon.New(c.Logon) }},
-		{c.Sess.Enabled, c.Sess.Validate, func() detectors.Detector { return session.New(c.Sess) }},
-		{c.Relay.Enabled, c.Relay.Validate, func() detectors.Detector { return relay.New(c.Relay) }},
-		{c.ADFS.Enabled, c.ADFS.Validate, func() detectors.Detector { return adfs.New(c.ADFS) }},
-		{c.L2.Enabled, c.L2.Validate, func() detectors.Detector { return l2.New(c.L2) }},
-		{c.Edges.Enabled, c.Edges.Validate, func() detectors.Detector { return edges.New(c.Edges) }},
-		{c.Paths.Enabled, c.Paths.Validate, func() detectors.Detector { return paths.New(c.Paths) }},
-		{c.Pivot.Enabled, c.Pivot.Validate, func() detectors.Detector { return pivot.New(c.Pivot) }},
+// entries lists the detectors in the order in which the engine calls them: that of Config's fields.
+func (c Config) entries() []entry {
+	v := reflect.ValueOf(c)
+	out := make([]entry, v.NumField())
+	for i := range out {
+		out[i] = entry{v.Field(i).Interface().(section), v.Type().Field(i).Tag.Get("yaml"), v.Field(i).FieldByName("Enabled").Bool()}
 	}
-}
-
-// sections names the keys of the entries, in their order: the tags of Config's fields.
-func sections() []string {
-	t := reflect.TypeFor[Config]()
-	keys := make([]string, t.NumField())
-	for i := range keys {
-		keys[i] = t.Field(i).Tag.Get("yaml")
-	}
-	return keys
+	return out
 }
 
 // Validate names every wrong value with its whole key.
 func (c Config) Validate() error {
 	var errs []error
-	keys := sections()
-	for i, e := range c.entries() {
-		for _, err := range each(e.validate()) {
-			errs = append(errs, fmt.Errorf("detectors.%s.%w", keys[i], err))
+	for _, e := range c.entries() {
+		for _, err := range each(e.Validate()) {
+			errs = append(errs, fmt.Errorf("detectors.%s.%w", e.key, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -155,7 +148,7 @@ func all() []detectors.Detector {
 	c.Scan.MaxPairs, c.Scan.MaxFailed, c.Scan.MaxAlive, c.DNS.MaxPairs = 1000, 1000, 1000, 64
 	var out []detectors.Detector
 	for _, e := range c.entries() {
-		out = append(out, e.build())
+		out = append(out, e.Build())
 	}
 	return out
 }
@@ -174,9 +167,9 @@ func called(section string, d detectors.Detector) []string {
 // known lists everything that names a detector, in the order of the catalog.
 func known() []string {
 	var out []string
-	keys := sections()
-	for i, d := range all() {
-		out = append(out, called(keys[i], d)...)
+	described := all()
+	for i, e := range Default().entries() {
+		out = append(out, called(e.key, described[i])...)
 	}
 	return out
 }
@@ -204,9 +197,9 @@ func Build(c Config, only, disable []string) ([]detectors.Detector, error) {
 		return nil, err
 	}
 	var out []detectors.Detector
-	for i, key := range sections() {
-		if slices.Contains(run, key) {
-			out = append(out, c.entries()[i].build())
+	for _, e := range c.entries() {
+		if slices.Contains(run, e.key) {
+			out = append(out, e.Build())
 		}
 	}
 	return out, nil
@@ -217,13 +210,13 @@ func named(c Config, only, disable []string) (run []string, err error) {
 	if err := checkNames(slices.Concat(only, disable)...); err != nil {
 		return nil, err
 	}
-	keys, described := sections(), all()
+	described := all()
 	for i, e := range c.entries() {
 		in := func(list []string) bool {
-			return slices.ContainsFunc(called(keys[i], described[i]), func(n string) bool { return slices.Contains(list, n) })
+			return slices.ContainsFunc(called(e.key, described[i]), func(n string) bool { return slices.Contains(list, n) })
 		}
 		if (e.enabled && len(only) == 0 || in(only)) && !in(disable) {
-			run = append(run, keys[i])
+			run = append(run, e.key)
 		}
 	}
 	return run, nil
@@ -244,19 +237,18 @@ func Change(running []detectors.Detector, current, next Config, only, disable []
 	if len(before) != len(running) {
 		return nil, nil, fmt.Errorf("%d detectors run, the configuration made %d", len(running), len(before))
 	}
-	for _, section := range after {
-		i := slices.Index(before, section)
-		if i >= 0 && reflect.DeepEqual(current.section(section), next.section(section)) {
+	old := current.entries()
+	for _, e := range next.entries() {
+		if !slices.Contains(after, e.key) {
+			continue
+		}
+		same := slices.ContainsFunc(old, func(o entry) bool { return o.key == e.key && reflect.DeepEqual(o.section, e.section) })
+		if i := slices.Index(before, e.key); i >= 0 && same {
 			out = append(out, running[i])
 			continue
 		}
-		out = append(out, next.entries()[slices.Index(sections(), section)].build())
-		anew = append(anew, section)
+		out = append(out, e.Build())
+		anew = append(anew, e.key)
 	}
 	return out, anew, nil
-}
-
-// section returns the value of a section.
-func (c *Config) section(key string) any {
-	return reflect.ValueOf(*c).Field(slices.Index(sections(), key)).Interface()
 }

@@ -58,18 +58,17 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// TestSections holds that entries and fields tell of the same rules in the same order, and that each rule is one.
+// TestSections holds that each field of Config is a detector's section, has a default, and configures rules of its name,
+// and that each rule is one.
 func TestSections(t *testing.T) {
-	keys, c := sections(), Default()
-	entries := c.entries()
-	if len(keys) != len(entries) {
-		t.Fatalf("%d sections, %d entries", len(keys), len(entries))
-	}
 	seen := map[string]bool{}
-	for i, e := range entries {
-		rules := e.build().Rules()
-		if !slices.ContainsFunc(rules, func(r *detectors.Rule) bool { return r.ID == keys[i] || strings.HasPrefix(r.ID, keys[i]+".") }) {
-			t.Errorf("section %s configures %v", keys[i], ids([]detectors.Detector{e.build()}))
+	for _, e := range Default().entries() {
+		if !e.enabled {
+			t.Errorf("section %s is off, or has no default", e.key)
+		}
+		rules := e.Build().Rules()
+		if !slices.ContainsFunc(rules, func(r *detectors.Rule) bool { return r.ID == e.key || strings.HasPrefix(r.ID, e.key+".") }) {
+			t.Errorf("section %s configures %v", e.key, ids([]detectors.Detector{e.Build()}))
 		}
 		for _, r := range rules {
 			if seen[r.ID] {

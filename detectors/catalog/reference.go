@@ -29,11 +29,11 @@ func Reference(w io.Writer, rule string) error {
 			return err
 		}
 	}
-	keys := sections()
-	defaults := reflect.ValueOf(Default())
 	var b strings.Builder
-	for i, d := range all() {
-		if rule != "" && !slices.Contains(called(keys[i], d), rule) {
+	described := all()
+	for i, e := range Default().entries() {
+		d := described[i]
+		if rule != "" && !slices.Contains(called(e.key, d), rule) {
 			continue
 		}
 		if b.Len() > 0 {
@@ -51,15 +51,11 @@ func Reference(w io.Writer, rule string) error {
 		b.WriteString("\n")
 		text, err := readable(d.Doc())
 		if err != nil {
-			return fmt.Errorf("reference of %s: %w", keys[i], err)
+			return fmt.Errorf("reference of %s: %w", e.key, err)
 		}
 		b.WriteString(text)
 		b.WriteString("\nConfiguration\n\n")
-		section := defaults.Field(i)
-		for f := range section.NumField() {
-			field := section.Type().Field(f)
-			fmt.Fprintf(&b, "    detectors.%s.%s = %v\n", keys[i], field.Tag.Get("yaml"), section.Field(f))
-		}
+		printValues(&b, "detectors."+e.key, e.section)
 	}
 	if rule == "" || rule == Incidents {
 		if b.Len() > 0 {
@@ -72,13 +68,18 @@ func Reference(w io.Writer, rule string) error {
 		}
 		b.WriteString(text)
 		b.WriteString("\nConfiguration\n\n")
-		section := reflect.ValueOf(incident.Default())
-		for f := range section.NumField() {
-			fmt.Fprintf(&b, "    %s.%s = %v\n", Incidents, section.Type().Field(f).Tag.Get("yaml"), section.Field(f))
-		}
+		printValues(&b, Incidents, incident.Default())
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// printValues prints a section's keys with their defaults.
+func printValues(b *strings.Builder, key string, section any) {
+	v := reflect.ValueOf(section)
+	for i := range v.NumField() {
+		fmt.Fprintf(b, "    %s.%s = %v\n", key, v.Type().Field(i).Tag.Get("yaml"), v.Field(i))
+	}
 }
 
 // readable renders the package comment of Go source as text: headings above, paragraphs and lists indented.

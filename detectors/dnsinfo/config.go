@@ -3,6 +3,8 @@ package dnsinfo
 import (
 	"errors"
 	"fmt"
+
+	"neuromast/detectors"
 )
 
 // Config holds the thresholds of rule dns.info.
@@ -19,6 +21,9 @@ type Config struct {
 func Default() Config {
 	return Config{Enabled: true, Minutes: 2000, Day: 4000, Month: 20000, MinLLR: 3, MaxPairs: 4096}
 }
+
+// Build returns the detector.
+func (c Config) Build() detectors.Detector { return New(c) }
 
 // Validate names every wrong field.
 func (c Config) Validate() error {

@@ -3,6 +3,8 @@ package edges
 import (
 	"errors"
 	"fmt"
+
+	"neuromast/detectors"
 )
 
 // Config holds the thresholds of the rules graph.first_edge, graph.peer, graph.role_inv, graph.fanout and graph.fleet.
@@ -15,6 +17,9 @@ type Config struct {
 
 // Default returns the configuration that the package comment argues for.
 func Default() Config { return Config{Enabled: true, MinNats: 3, Fleet: 5, MaxHosts: 16384} }
+
+// Build returns the detector.
+func (c Config) Build() detectors.Detector { return New(c) }
 
 // Validate names every wrong field.
 func (c Config) Validate() error {

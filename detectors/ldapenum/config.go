@@ -3,6 +3,8 @@ package ldapenum
 import (
 	"errors"
 	"fmt"
+
+	"neuromast/detectors"
 )
 
 // Config holds the thresholds of rule ldap.enum.
@@ -14,6 +16,9 @@ type Config struct {
 
 // Default returns the configuration that the package comment argues for.
 func Default() Config { return Config{Enabled: true, MinNats: 1.5, MaxClients: 1024} }
+
+// Build returns the detector.
+func (c Config) Build() detectors.Detector { return New(c) }
 
 // Validate names every wrong field.
 func (c Config) Validate() error {

@@ -3,6 +3,8 @@ package paths
 import (
 	"errors"
 	"fmt"
+
+	"neuromast/detectors"
 )
 
 // Config holds the thresholds of rule graph.path.
@@ -14,6 +16,9 @@ type Config struct {
 
 // Default returns the configuration that the package comment argues for.
 func Default() Config { return Config{Enabled: true, MinNats: 2.5, MaxHosts: 16384} }
+
+// Build returns the detector.
+func (c Config) Build() detectors.Detector { return New(c) }
 
 // Validate names every wrong field.
 func (c Config) Validate() error {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+
+	"neuromast/detectors"
 )
 
 // Config holds the thresholds of rules auth.relay and auth.capture.
@@ -16,6 +18,9 @@ type Config struct {
 
 // Default returns the configuration that the package comment argues for.
 func Default() Config { return Config{Enabled: true, MinNats: 1, MaxLegs: 1 << 16} }
+
+// Build returns the detector.
+func (c Config) Build() detectors.Detector { return New(c) }
 
 // Validate names every wrong field.
 func (c Config) Validate() error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"neuromast/detectors"
 	"neuromast/detectors/windows"
 )
 
@@ -20,6 +21,9 @@ type Config struct {
 func Default() Config {
 	return Config{Enabled: true, MinNats: 1, MaxHabits: 1 << 17, MaxHours: 1 << 13}
 }
+
+// Build returns the detector.
+func (c Config) Build() detectors.Detector { return New(c) }
 
 // Validate names every wrong field.
 func (c Config) Validate() error {

@@ -3,6 +3,8 @@ package scan
 import (
 	"errors"
 	"fmt"
+
+	"neuromast/detectors"
 )
 
 // Config holds the thresholds of rules scan.trw, scan.burst and scan.slow.
@@ -27,6 +29,9 @@ func Default() Config {
 		Burst: true, Slow: true, MaxFailed: 1 << 20, MaxAlive: 1 << 17,
 	}
 }
+
+// Build returns the detector.
+func (c Config) Build() detectors.Detector { return New(c) }
 
 // Validate names every wrong field.
 func (c Config) Validate() error {

@@ -3,6 +3,8 @@ package sealed
 import (
 	"errors"
 	"fmt"
+
+	"neuromast/detectors"
 )
 
 // Config holds the thresholds of rules rpc.sealed and smb.sealed.
@@ -18,6 +20,9 @@ type Config struct {
 func Default() Config {
 	return Config{Enabled: true, MinNats: 1, MinCalls: 5, MinUpload: 20000, MaxPairs: 1 << 13}
 }
+
+// Build returns the detector.
+func (c Config) Build() detectors.Detector { return New(c) }
 
 // Validate names every wrong field.
 func (c Config) Validate() error {

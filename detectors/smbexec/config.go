@@ -3,6 +3,8 @@ package smbexec
 import (
 	"errors"
 	"fmt"
+
+	"neuromast/detectors"
 )
 
 // Config holds the thresholds of rules smb.exec, smb.secrets, smb.pipe, smb.exploit and smb.list.
@@ -17,6 +19,9 @@ type Config struct {
 func Default() Config {
 	return Config{Enabled: true, MinNats: 1, MaxHabits: 1 << 17, MaxHours: 1 << 13}
 }
+
+// Build returns the detector.
+func (c Config) Build() detectors.Detector { return New(c) }
 
 // Validate names every wrong field.
 func (c Config) Validate() error {

@@ -3,6 +3,8 @@ package storm
 import (
 	"errors"
 	"fmt"
+
+	"neuromast/detectors"
 )
 
 // Config holds the thresholds of rule smb.storm.
@@ -18,6 +20,9 @@ type Config struct {
 func Default() Config {
 	return Config{Enabled: true, MinNats: 1, MinRenames: 30, MinRewrites: 60, MaxShares: 2048}
 }
+
+// Build returns the detector.
+func (c Config) Build() detectors.Detector { return New(c) }
 
 // Validate names every wrong field.
 func (c Config) Validate() error {

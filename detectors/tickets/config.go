@@ -3,6 +3,8 @@ package tickets
 import (
 	"errors"
 	"fmt"
+
+	"neuromast/detectors"
 )
 
 // Config holds the thresholds of rules auth.roast and auth.downgrade.
@@ -14,6 +16,9 @@ type Config struct {
 
 // Default returns the configuration that the package comment argues for.
 func Default() Config { return Config{Enabled: true, MinNats: 1, MaxClients: 4096} }
+
+// Build returns the detector.
+func (c Config) Build() detectors.Detector { return New(c) }
 
 // Validate names every wrong field.
 func (c Config) Validate() error {
