@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
 	"neuromast/detectors/phrase"
-	"neuromast/detectors/stat"
 	"neuromast/detectors/windows"
 	"neuromast/flows"
+	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -92,7 +92,7 @@ func (d *Detector) HTTP(env detectors.Env, h *flows.HTTP) {
 		return
 	}
 	client, server := detectors.HostKey{Segment: h.Segment, Addr: h.Orig}, detectors.HostKey{Segment: h.Segment, Addr: h.Resp}
-	token := stat.Join(stat.Join(uint64(h.Segment), stat.HashAddr(h.Orig)), stat.HashAddr(h.Resp))
+	token := sketch.Join(sketch.Join(uint64(h.Segment), sketch.HashAddr(h.Orig)), sketch.HashAddr(h.Resp))
 	r, isNew := d.readers.Use(token)
 	now := env.Now()
 	if isNew || now-r.last > quiet {

@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
 	"neuromast/detectors/stat"
 	"neuromast/flows"
+	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -154,11 +155,11 @@ func (d *Detector) DNS(env detectors.Env, q *flows.DNS) {
 	}
 	dom := d.domain(n.domain)
 	if dom.clients.Estimate() < manyClients {
-		dom.clients.Add(stat.HashAddr(from))
+		dom.clients.Add(sketch.HashAddr(from))
 	}
 	d.learn(env, q, &n, dom)
 
-	hash := stat.Hash(n.below)
+	hash := sketch.Hash(n.below)
 	p := d.pair(env.Now(), pairKey{client, n.domain}, q, &n, hash, dom)
 	if p == nil {
 		return
@@ -270,7 +271,7 @@ func (d *Detector) answers(env detectors.Env, q *flows.DNS, p *pair, n *name) {
 			continue
 		}
 		if isCarrier && carries(a.Type, n.below) {
-			hash := stat.Hash(data)
+			hash := sketch.Hash(data)
 			for s := range numSpans {
 				p.window[s].add(down, hash, min(maxRData, int(a.Len)))
 			}
@@ -318,7 +319,7 @@ func (d *Detector) TLS(_ detectors.Env, t *flows.TLS) { d.arrived(&t.Conn) }
 // learn teaches the model names that exist, of domains that several clients use.
 func (d *Detector) learn(env detectors.Env, q *flows.DNS, n *name, dom *domain) {
 	if q.Answered() && q.Rcode == 0 && len(n.below) > 0 && dom.clients.Estimate() >= learnClients &&
-		d.learnt.Add(env.Now(), stat.Join(stat.HashString(n.domain), stat.Hash(n.below))) {
+		d.learnt.Add(env.Now(), sketch.Join(sketch.HashString(n.domain), sketch.Hash(n.below))) {
 		d.model.learn(n)
 	}
 }

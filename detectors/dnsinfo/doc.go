@@ -15,7 +15,7 @@ Information: the sum over different names of their length below the registered d
 carries nothing new, so few names asked often stay near zero (after Ozery, Nadler and Shabtai, Information-based heavy
 hitters for real-time DNS data exfiltration detection, 2023). Downstream likewise: the sum over different answers of their
 data, where the type can carry some (TXT, NULL, CNAME, MX, KEY and the like). Sums come from HyperLogLogs fed with one
-virtual key per byte: exact to 32 names, then within 3.3 % (stat.Distinct).
+virtual key per byte: exact to 32 names, then within 3.3 % (sketch.Distinct).
 
 Windows begin with the first name and last 10 minutes, a day and 30 days of packet time, with thresholds of 2 KB, 4 KB
 and 20 KB; where names look encoded and come from one client, 2.5 KB a day and 5 KB in 30 days. These are absolute

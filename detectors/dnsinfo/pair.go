@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/stat"
 	"neuromast/flows"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -34,8 +34,8 @@ const (
 // window sums what was new since it began.
 type window struct {
 	start packet.Time
-	sum   [2]stat.Distinct // by direction, bytes of different names and answers
-	bytes [2]float64       // their estimates
+	sum   [2]sketch.Distinct // by direction, bytes of different names and answers
+	bytes [2]float64         // their estimates
 }
 
 func (w *window) add(d direction, hash uint64, weight int) (more float64) {
@@ -77,7 +77,7 @@ type pair struct {
 	window [numSpans]window
 
 	// Over the day's window.
-	names      stat.Distinct
+	names      sketch.Distinct
 	unique     float64
 	questions  uint32
 	carriers   uint32 // questions for types that carry data
@@ -172,7 +172,7 @@ func share(n, of uint32) float64 {
 
 // domain is what is known of a registered domain over all clients.
 type domain struct {
-	clients stat.Distinct
+	clients sketch.Distinct
 	bytes   float64 // information of a day, summed over its pairs
 	told    detectors.HostKey
 	isTold  bool // a client, not a resolver, was named for it

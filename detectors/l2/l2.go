@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
 	"neuromast/flows"
+	"neuromast/flows/lru"
 	"neuromast/sensor/packet"
 )
 

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
-	"neuromast/detectors/stat"
 	"neuromast/detectors/windows"
 	"neuromast/flows"
+	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -223,7 +223,7 @@ func (d *Detector) note(env detectors.Env, a *attempt) {
 
 // noteName enters what came of a name, and returns how often its password was wrong.
 func (d *Detector) noteName(c *client, a *attempt, now packet.Time) (tries int) {
-	h := stat.HashString(a.name)
+	h := sketch.HashString(a.name)
 	i := slices.IndexFunc(c.names, func(n name) bool { return n.hash == h })
 	if i < 0 {
 		if len(c.names) >= maxNames {
@@ -304,7 +304,7 @@ func (d *Detector) judgeNames(env detectors.Env, key detectors.HostKey, c *clien
 		llr *= gateway
 	}
 	if a.result == in {
-		i := slices.IndexFunc(c.names, func(n name) bool { return n.hash == stat.HashString(a.name) })
+		i := slices.IndexFunc(c.names, func(n name) bool { return n.hash == sketch.HashString(a.name) })
 		n := &c.names[i]
 		if quick.wrong+quick.unknown < sprayFrom || n.everBefore || n.firstIn != now || c.said[spray].start == 0 && c.said[enum].start == 0 {
 			return

@@ -11,6 +11,7 @@ import (
 	"neuromast/flows"
 	"neuromast/flows/hostgraph"
 	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -282,7 +283,7 @@ func (d *Detector) explain(env detectors.Env, s *session) {
 	s.parent, s.p = best, p
 	s.switchedUser = s.user != "" && best.user != "" && !sameName(s.user, best.user) && !g.UserSeen(s.from, s.user)
 	if jump { // what is new is who reaches whom over it
-		hash := stat.Join(stat.Join(uint64(best.from), uint64(s.to)), uint64(s.service))
+		hash := sketch.Join(sketch.Join(uint64(best.from), uint64(s.to)), uint64(s.service))
 		s.fresh = 0
 		if d.pairs.Add(env.Now(), hash) {
 			s.fresh = 0.5 * s.service.Weight()

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
-	"neuromast/detectors/stat"
 	"neuromast/detectors/windows"
 	"neuromast/flows"
+	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -121,7 +121,7 @@ func (d *Detector) Auth(env detectors.Env, f *flows.Auth) {
 		if v == 0 {
 			continue
 		}
-		p, isNew := d.legs.Use(stat.Join(uint64(i), v))
+		p, isNew := d.legs.Use(sketch.Join(uint64(i), v))
 		if o := *p; !isNew && o.conn.ID != l.conn.ID && l.at-o.at <= within && !told {
 			told = d.judge(env, o, l)
 		}

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
 	"neuromast/detectors/windows"
 	"neuromast/flows"
+	"neuromast/flows/lru"
 	"neuromast/sensor/packet"
 )
 

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
-	"neuromast/detectors/stat"
 	"neuromast/flows"
+	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -72,7 +72,7 @@ func macKey(s packet.Segment, m packet.MAC) uint64 {
 	if bits == 0 {
 		return 0
 	}
-	return stat.Join(bits, uint64(s))
+	return sketch.Join(bits, uint64(s))
 }
 
 // speaks notes that frames of a hardware address come from an address.
@@ -87,7 +87,7 @@ func (n *arp) speaks(mac uint64, addr packet.Addr, outside bool) {
 	if f.router {
 		return
 	}
-	if h := stat.HashAddr(addr); !slices.Contains(f.addrs[:f.n], h) {
+	if h := sketch.HashAddr(addr); !slices.Contains(f.addrs[:f.n], h) {
 		f.addrs[f.n] = h
 		f.n++
 	}
@@ -138,9 +138,9 @@ func (d *Detector) ARP(env detectors.Env, a *flows.ARP) {
 	if a.Reply || a.Gratuitous() || a.To[0]&1 == 0 || !unicast(a.Target) || !env.Internal(a.Sender) || !env.Internal(a.Target) {
 		return
 	}
-	actor, host := stat.HashAddr(a.Sender), hashOf(target)
+	actor, host := sketch.HashAddr(a.Sender), hashOf(target)
 	place(d.arp.asking, host, actor)
-	if !d.seen.Add(now, stat.Join(stat.Join(actor, host), uint64(neighbours)<<32)) {
+	if !d.seen.Add(now, sketch.Join(sketch.Join(actor, host), uint64(neighbours)<<32)) {
 		return
 	}
 	if len(d.arp.queue)-d.arp.head >= maxAsked {
@@ -249,4 +249,6 @@ func place(table []clients, of, actor uint64) uint8 {
 }
 
 // hashOf is the fixed hash of a host.
-func hashOf(k detectors.HostKey) uint64 { return stat.Join(stat.HashAddr(k.Addr), uint64(k.Segment)) }
+func hashOf(k detectors.HostKey) uint64 {
+	return sketch.Join(sketch.HashAddr(k.Addr), uint64(k.Segment))
+}

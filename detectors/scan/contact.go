@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/stat"
 	"neuromast/flows"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -121,7 +121,7 @@ func justLooked(r *flows.Record) bool {
 
 // hash is the fixed hash of target and service.
 func (c *contact) hash() uint64 {
-	return stat.Join(hashOf(c.target), uint64(c.service.proto)<<16|uint64(c.service.port))
+	return sketch.Join(hashOf(c.target), uint64(c.service.proto)<<16|uint64(c.service.port))
 }
 
 // judgeTCP tells an attempt that failed from one that was answered, by what the originator itself did.

@@ -6,6 +6,7 @@ import (
 
 	"neuromast/detectors"
 	"neuromast/detectors/stat"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -311,8 +312,8 @@ func (d *Detector) novelty(now packet.Time, f *fan, c *contact) int {
 	if f.days[f.day%int64(len(f.days))] >= maxADay {
 		return 1
 	}
-	actor := stat.Join(stat.HashAddr(c.actor.Addr), uint64(c.actor.Segment))
-	if !d.failed.Add(now, stat.Join(actor, c.hash())) {
+	actor := sketch.Join(sketch.HashAddr(c.actor.Addr), uint64(c.actor.Segment))
+	if !d.failed.Add(now, sketch.Join(actor, c.hash())) {
 		return 0
 	}
 	if now.Sub(d.began) >= darkAfter && !d.awake.Has(now, hashOf(c.target)) {

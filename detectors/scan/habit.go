@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"neuromast/detectors/stat"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -58,8 +59,8 @@ func (h *habit) turn(now packet.Time) {
 // note enters what is tried today.
 func (h *habit) note(now packet.Time, s service, target packet.Addr) {
 	h.turn(now)
-	h.todayPorts.Add(stat.Mix(uint64(s.proto)<<16 | uint64(s.port) + 1))
-	h.todayNets.Add(stat.HashAddr(network(target)))
+	h.todayPorts.Add(sketch.Mix(uint64(s.proto)<<16 | uint64(s.port) + 1))
+	h.todayNets.Add(sketch.HashAddr(network(target)))
 }
 
 // login notes a host that let the scanner in today.

@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
 	"neuromast/detectors/stat"
 	"neuromast/flows"
+	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -182,9 +183,9 @@ func (d *Detector) met(env detectors.Env, conn *flows.Conn, ref flows.Ref) {
 
 // first looks whether a contact is the first of its pair and of its service, and says the former.
 func (d *Detector) first(env detectors.Env, c *contact) bool {
-	actor, host := stat.HashAddr(c.actor.Addr), stat.HashAddr(c.target.Addr)
-	pair := stat.Join(stat.Join(actor, host), uint64(c.actor.Segment))
-	asked := stat.Join(pair, uint64(c.service.proto)<<16|uint64(c.service.port))
+	actor, host := sketch.HashAddr(c.actor.Addr), sketch.HashAddr(c.target.Addr)
+	pair := sketch.Join(sketch.Join(actor, host), uint64(c.actor.Segment))
+	asked := sketch.Join(pair, uint64(c.service.proto)<<16|uint64(c.service.port))
 	if !d.seen.Add(env.Now(), asked) {
 		if c.talked && len(d.found) > 0 {
 			d.use(env, c, asked)
@@ -192,7 +193,7 @@ func (d *Detector) first(env detectors.Env, c *contact) bool {
 		return false
 	}
 	if c.mild { // another question to the same host, which may be answered yet
-		pair = stat.Mix(pair)
+		pair = sketch.Mix(pair)
 	}
 	newHost := d.seen.Add(env.Now(), pair)
 	if newHost {
@@ -200,10 +201,10 @@ func (d *Detector) first(env detectors.Env, c *contact) bool {
 			d.began = env.Now()
 		}
 		if c.outcome == answered && env.Internal(c.target.Addr) {
-			d.awake.Add(env.Now(), stat.Join(host, uint64(c.target.Segment)))
+			d.awake.Add(env.Now(), sketch.Join(host, uint64(c.target.Segment)))
 		}
 		if env.Internal(c.actor.Addr) {
-			d.awake.Add(env.Now(), stat.Join(actor, uint64(c.actor.Segment)))
+			d.awake.Add(env.Now(), sketch.Join(actor, uint64(c.actor.Segment)))
 		}
 	}
 	d.contact(env, c, newHost, actor, asked)
@@ -559,8 +560,8 @@ func (d *Detector) say(env detectors.Env, s *source, w *walk) {
 	}
 	if s != nil && w.said == 0 {
 		for _, p := range w.open {
-			pair := stat.Join(stat.Join(stat.HashAddr(w.actor.Addr), stat.HashAddr(p.target)), uint64(w.actor.Segment))
-			d.find(stat.Join(pair, uint64(p.service.proto)<<16|uint64(p.service.port)), w)
+			pair := sketch.Join(sketch.Join(sketch.HashAddr(w.actor.Addr), sketch.HashAddr(p.target)), uint64(w.actor.Segment))
+			d.find(sketch.Join(pair, uint64(p.service.proto)<<16|uint64(p.service.port)), w)
 		}
 	}
 	f := d.finding(env, w)

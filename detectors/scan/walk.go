@@ -7,6 +7,7 @@ import (
 	"neuromast/detectors"
 	"neuromast/detectors/stat"
 	"neuromast/flows"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -175,7 +176,7 @@ func (w *walk) sample(c *contact) {
 	t := try{c.target.Addr, c.service, c.at}
 	if n := w.failures(); n < maxTried {
 		w.tried = append(w.tried, t)
-	} else if i := stat.Mix(uint64(n)) % uint64(n+1); i < maxTried { // Vitter 1985, algorithm R
+	} else if i := sketch.Mix(uint64(n)) % uint64(n+1); i < maxTried { // Vitter 1985, algorithm R
 		w.tried[i] = t
 	}
 	p := probe{c.target.Addr, c.service, c.conn, c.ref}

@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
 	"neuromast/detectors/phrase"
-	"neuromast/detectors/stat"
 	"neuromast/detectors/windows"
 	"neuromast/flows"
+	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -36,7 +36,7 @@ type site struct {
 	speakers *lru.Table[detectors.HostKey, struct{}]
 	ports    *lru.Table[uint64, struct{}]                     // of servers: answered there before
 	victims  *lru.Table[detectors.HostKey, detectors.HostKey] // of violations, with the latest attacker
-	clients  stat.Distinct                                    // that opened pipes
+	clients  sketch.Distinct                                  // that opened pipes
 	since    packet.Time
 }
 
@@ -57,8 +57,8 @@ func (x *site) pipe(now packet.Time, s *flows.SMB, name string) bool {
 	if x.since == 0 {
 		x.since = now
 	}
-	x.clients.Add(stat.Join(stat.HashAddr(s.Orig), uint64(s.Segment)))
-	_, isNew := x.pipes.Use(stat.HashString(strings.ToLower(name)))
+	x.clients.Add(sketch.Join(sketch.HashAddr(s.Orig), uint64(s.Segment)))
+	_, isNew := x.pipes.Use(sketch.HashString(strings.ToLower(name)))
 	return isNew && now.Sub(x.since) >= warmFor && x.clients.Estimate() >= warmClients &&
 		!slices.Contains(rpcPipes, strings.ToLower(name)) && !slices.Contains(rarePipes, strings.ToLower(name))
 }
@@ -96,7 +96,7 @@ func (d *Detector) outcomes(env detectors.Env, r *flows.Record) {
 	if r.Total[flows.Orig].PayloadBytes+r.Total[flows.Resp].PayloadBytes == 0 || ordinary(r.RespPort) || r.App == flows.AppDCERPC || r.App == flows.AppSMB {
 		return
 	}
-	_, isNew := d.site.ports.Use(stat.Join(stat.Join(stat.HashAddr(r.Resp), uint64(r.Segment)), uint64(r.RespPort)))
+	_, isNew := d.site.ports.Use(sketch.Join(sketch.Join(sketch.HashAddr(r.Resp), uint64(r.Segment)), uint64(r.RespPort)))
 	from, to := detectors.HostKey{Segment: r.Segment, Addr: r.Orig}, detectors.HostKey{Segment: r.Segment, Addr: r.Resp}
 	if !isNew {
 		return
@@ -138,7 +138,7 @@ func (d *Detector) outcome(env detectors.Env, k hourKey, r *flows.Record, t term
 type lister struct {
 	start       packet.Time
 	first, last packet.Time
-	dirs        stat.Distinct
+	dirs        sketch.Distinct
 	servers     []packet.Addr
 	shares      []string
 	users       []string
@@ -163,7 +163,7 @@ func (d *Detector) list(env detectors.Env, s *flows.SMB) {
 	if start := now - now%packet.Time(time.Hour); l.start != start {
 		*l = lister{start: start, first: now}
 	}
-	if !l.dirs.Add(stat.Join(stat.Join(stat.HashAddr(s.Resp), stat.HashString(share)), stat.HashString(path))) {
+	if !l.dirs.Add(sketch.Join(sketch.Join(sketch.HashAddr(s.Resp), sketch.HashString(share)), sketch.HashString(path))) {
 		return
 	}
 	l.last = now
@@ -202,7 +202,7 @@ func (d *Detector) list(env detectors.Env, s *flows.SMB) {
 // lists all.
 func (d *Detector) sysvol(env detectors.Env, s *flows.SMB, path string) {
 	h := d.hour(env, key(s.Conn, secrets))
-	id := stat.HashString(path)
+	id := sketch.HashString(path)
 	if slices.Contains(h.listed, id) || len(h.listed) >= maxSwept {
 		return
 	}

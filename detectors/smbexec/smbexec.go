@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
-	"neuromast/detectors/stat"
 	"neuromast/detectors/windows"
 	"neuromast/flows"
+	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -230,7 +230,7 @@ func (d *Detector) file(env detectors.Env, s *flows.SMB) {
 		return
 	}
 	if h := d.hour(env, key(s.Conn, exec)); magic(s) != "" && len(h.written) < maxWritten {
-		h.written = append(h.written, stat.HashString(baseName(lower)))
+		h.written = append(h.written, sketch.HashString(baseName(lower)))
 	}
 	if admin {
 		if e.is = program(s, lower); e.is != "" {
@@ -244,7 +244,7 @@ func (d *Detector) file(env detectors.Env, s *flows.SMB) {
 // sweep counts the preference files that a client looks for.
 func (d *Detector) sweep(env detectors.Env, s *flows.SMB, path string, e example) {
 	h := d.hour(env, key(s.Conn, secrets))
-	id := stat.HashString(path)
+	id := sketch.HashString(path)
 	if slices.Contains(h.swept, id) || len(h.swept) >= maxSwept {
 		return
 	}
@@ -262,7 +262,7 @@ func (d *Detector) sweep(env detectors.Env, s *flows.SMB, path string, e example
 func (d *Detector) justWritten(env detectors.Env, s *flows.SMB, name string) {
 	h := d.hours.Get(key(s.Conn, exec))
 	lower := strings.ToLower(strings.ReplaceAll(name, "/", `\`))
-	if h == nil || !strings.Contains(lower, ".") || !slices.Contains(h.written, stat.HashString(baseName(lower))) {
+	if h == nil || !strings.Contains(lower, ".") || !slices.Contains(h.written, sketch.HashString(baseName(lower))) {
 		return
 	}
 	nats := 6.0
@@ -301,7 +301,7 @@ func (d *Detector) note(env detectors.Env, s *flows.SMB, k kind, what string, we
 	e.path, e.share = windows.Printable(e.path), windows.Printable(e.share)
 	t := term{kind: k, what: what, weight: weight, count: 1, examples: []example{e}}
 	if k != violation {
-		t.days = d.habits.Note(env.Now(), &s.Conn, stat.Join(uint64(k), stat.HashString(what)))
+		t.days = d.habits.Note(env.Now(), &s.Conn, sketch.Join(uint64(k), sketch.HashString(what)))
 		if windows.Familiar(t.days) {
 			t.weight *= windows.Discount
 		}

@@ -11,7 +11,7 @@ type Least struct {
 	h []uint64 // ascending
 }
 
-// Add enters a key's hash. It must be evenly spread, as Mix and Join make it.
+// Add enters a key's hash. It must be evenly spread, as sketch.Mix and sketch.Join make it.
 func (l *Least) Add(hash uint64) {
 	i, found := slices.BinarySearch(l.h, hash)
 	if found || i == least {

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"time"
 
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -42,7 +43,7 @@ func (s *Seen) Add(now packet.Time, hash uint64) (isNew bool) {
 	s.advance(now)
 	n := uint64(len(s.filters[0]) * 64)
 	// Kirsch and Mitzenmacher 2006: two hashes serve for all.
-	h1, h2 := hash, Mix(hash)|1
+	h1, h2 := hash, sketch.Mix(hash)|1
 	if s.has(s.newest, h1, h2, n) {
 		return false
 	}
@@ -71,7 +72,7 @@ func (s *Seen) Add(now packet.Time, hash uint64) (isNew bool) {
 // Has says whether a key was met within the span, without entering it.
 func (s *Seen) Has(now packet.Time, hash uint64) bool {
 	s.advance(now)
-	n, h2 := uint64(len(s.filters[0])*64), Mix(hash)|1
+	n, h2 := uint64(len(s.filters[0])*64), sketch.Mix(hash)|1
 	for g := range generations {
 		if s.has(g, hash, h2, n) {
 			return true

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -94,8 +95,8 @@ func TestLeast(t *testing.T) {
 	set := func(from, to uint64) *Least {
 		var l Least
 		for i := from; i < to; i++ {
-			l.Add(Mix(i))
-			l.Add(Mix(i))
+			l.Add(sketch.Mix(i))
+			l.Add(sketch.Mix(i))
 		}
 		return &l
 	}

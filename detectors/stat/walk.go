@@ -1,3 +1,5 @@
+// Package stat holds the statistics that detectors share: pure functions and small memories without opinions. Hashes and
+// the count of distinct things live in flows/sketch, thresholds in the detectors.
 package stat
 
 import "math"

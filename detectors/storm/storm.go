@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
-	"neuromast/detectors/stat"
 	"neuromast/detectors/windows"
 	"neuromast/flows"
+	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -108,7 +108,7 @@ type share struct {
 	note    string
 	samples []string
 	users   []string
-	dirs    stat.Distinct
+	dirs    sketch.Distinct
 	conns   []flows.Conn
 	refs    []flows.Ref
 	start   packet.Time // of the storm; 0: none
@@ -165,7 +165,7 @@ func (d *Detector) SMB(env detectors.Env, s *flows.SMB) {
 		d.use(now, client, extOf(path))
 		return
 	}
-	k := key{client, detectors.HostKey{Segment: s.Segment, Addr: s.Resp}, stat.Hash(b.Bytes(s.Share))}
+	k := key{client, detectors.HostKey{Segment: s.Segment, Addr: s.Resp}, sketch.Hash(b.Bytes(s.Share))}
 	sh, isNew := d.shares.Use(k)
 	if isNew {
 		name := b.String(s.Share)
@@ -197,7 +197,7 @@ func (d *Detector) SMB(env detectors.Env, s *flows.SMB) {
 		return
 	}
 	if counts {
-		sh.dirs.Add(stat.HashString(dirOf(path)))
+		sh.dirs.Add(sketch.HashString(dirOf(path)))
 	}
 	d.judge(env, k, sh, s, path, counts)
 }
@@ -207,7 +207,7 @@ func (d *Detector) use(now packet.Time, client detectors.HostKey, ext string) {
 	if ext == "" {
 		return
 	}
-	x, isNew := d.exts.Use(stat.HashString(ext))
+	x, isNew := d.exts.Use(sketch.HashString(ext))
 	if isNew {
 		*x = extension{first: now, client: client, text: strings.Clone(ext)}
 	} else if x.client != client {
@@ -238,9 +238,9 @@ func put[T any](ring *[]T, next *int, max int, v T) *T {
 
 func (sh *share) create(now packet.Time, path string) {
 	ext := extOf(path)
-	m := made{at: now, name: stat.HashString(path), base: stat.HashString(lastPart(path)), dir: stat.HashString(dirOf(path))}
+	m := made{at: now, name: sketch.HashString(path), base: sketch.HashString(lastPart(path)), dir: sketch.HashString(dirOf(path))}
 	if ext != "" {
-		m.ext, m.stem = stat.HashString(ext), stat.HashString(path[:len(path)-len(ext)-1])
+		m.ext, m.stem = sketch.HashString(ext), sketch.HashString(path[:len(path)-len(ext)-1])
 	}
 	put(&sh.made, &sh.next.made, maxMade, m)
 }
@@ -249,10 +249,10 @@ func (sh *share) create(now packet.Time, path string) {
 func (sh *share) rename(now packet.Time, old, next string) bool {
 	e := event{at: now, kind: renamed}
 	ext := extOf(next)
-	name := stat.HashString(old)
+	name := sketch.HashString(old)
 	dance := slices.ContainsFunc(sh.made, func(m made) bool { return m.name == name && now.Sub(m.at) <= extNew })
 	if ext != "" && ext != extOf(old) && !strings.HasPrefix(old, next) && !dance {
-		e.ext, e.appended = stat.HashString(ext), strings.HasPrefix(next, old+".")
+		e.ext, e.appended = sketch.HashString(ext), strings.HasPrefix(next, old+".")
 	}
 	put(&sh.events, &sh.next.event, maxEvents, e)
 	return e.ext != 0
@@ -260,7 +260,7 @@ func (sh *share) rename(now packet.Time, old, next string) bool {
 
 // remove takes a deletion: of an original that was copied under a new extension it counts as a renaming.
 func (sh *share) remove(now packet.Time, path string) bool {
-	name := stat.HashString(path)
+	name := sketch.HashString(path)
 	for i := range sh.made {
 		if m := &sh.made[i]; m.stem == name && m.ext != 0 && now.Sub(m.at) <= span {
 			put(&sh.events, &sh.next.event, maxEvents, event{at: now, kind: renamed, ext: m.ext, appended: true})
@@ -273,7 +273,7 @@ func (sh *share) remove(now packet.Time, path string) bool {
 
 // moved takes what was read or written and says whether it ends a rewriting or makes a note.
 func (sh *share) moved(now packet.Time, s *flows.SMB, path string) bool {
-	name := stat.HashString(path)
+	name := sketch.HashString(path)
 	i := slices.IndexFunc(sh.files, func(f file) bool { return f.name == name })
 	var f *file
 	if i >= 0 {
@@ -325,7 +325,7 @@ func (sh *share) isNote(name uint64, s *flows.SMB, path string) bool {
 	}
 	for i := range sh.made {
 		if m := &sh.made[i]; m.name == name && !m.isTxt {
-			m.isTxt, m.base = true, stat.Join(m.base, s.Bytes)
+			m.isTxt, m.base = true, sketch.Join(m.base, s.Bytes)
 			return true
 		}
 	}
@@ -334,7 +334,7 @@ func (sh *share) isNote(name uint64, s *flows.SMB, path string) bool {
 
 // notes returns in how many directories the commonest text of late lies, and whether it is the one of path.
 func (sh *share) notes(now packet.Time, path string) (most int, isThis bool) {
-	name := stat.HashString(path)
+	name := sketch.HashString(path)
 	i := slices.IndexFunc(sh.made, func(m made) bool { return m.name == name && m.isTxt })
 	if i < 0 {
 		return 0, false

@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
-	"neuromast/detectors/stat"
 	"neuromast/detectors/windows"
 	"neuromast/flows"
+	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -107,7 +107,7 @@ func (d *Detector) Stats() Stats {
 func (d *Detector) Kerberos(env detectors.Env, k *flows.Kerberos) {
 	b := env.Batch()
 	name := strings.ToLower(windows.Printable(b.String(k.Realm)))
-	r, _ := d.realms.Use(stat.HashString(name))
+	r, _ := d.realms.Use(sketch.HashString(name))
 	offered := k.Offered[:k.NumOffered]
 	aes := slices.Contains(offered, aes128) || slices.Contains(offered, aes256)
 	alone := slices.Contains(offered, rc4) && !aes
@@ -133,7 +133,7 @@ func (d *Detector) Kerberos(env detectors.Env, k *flows.Kerberos) {
 		if k.Ticket != rc4 || !(c.aes || r.aes) || strings.HasSuffix(service, "$") || own(service) {
 			return
 		}
-		a.hash, a.text = stat.HashString(strings.ToLower(service)+"@"+name), service
+		a.hash, a.text = sketch.HashString(strings.ToLower(service)+"@"+name), service
 		if d.old(key, a.hash) {
 			a.weight = oldService
 		}
@@ -142,13 +142,13 @@ func (d *Detector) Kerberos(env detectors.Env, k *flows.Kerberos) {
 		d.sayRoast(env, key, c, user)
 	case strings.HasSuffix(user, "$") || !own(service):
 	case !k.Proof:
-		a.hash, a.text, a.free = stat.HashString(strings.ToLower(user)+"@"+name), user, !r.asksProof
-		a.days = d.habits.Note(env.Now(), &k.Conn, stat.Join(a.hash, 1))
+		a.hash, a.text, a.free = sketch.HashString(strings.ToLower(user)+"@"+name), user, !r.asksProof
+		a.days = d.habits.Note(env.Now(), &k.Conn, sketch.Join(a.hash, 1))
 		c.accounts = enter(c.accounts, a, maxAccounts)
 		d.sayRoast(env, key, c, user)
 	case alone && r.aes:
 		a.text = user
-		a.days = d.habits.Note(env.Now(), &k.Conn, stat.Join(stat.HashString(strings.ToLower(user)+"@"+name), 2))
+		a.days = d.habits.Note(env.Now(), &k.Conn, sketch.Join(sketch.HashString(strings.ToLower(user)+"@"+name), 2))
 		d.sayWeak(env, key, c, &a, could)
 	}
 }
@@ -162,7 +162,7 @@ func own(service string) bool {
 // old enters that a client got an RC4 ticket for a service, and says whether enough others did.
 func (d *Detector) old(key detectors.HostKey, service uint64) bool {
 	s, _ := d.services.Use(service)
-	h := stat.Join(uint64(key.Segment), stat.HashAddr(key.Addr)) | 1
+	h := sketch.Join(uint64(key.Segment), sketch.HashAddr(key.Addr)) | 1
 	others := 0
 	for i := range s.clients {
 		switch s.clients[i] {

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
 	"neuromast/flows"
+	"neuromast/flows/lru"
 	"neuromast/sensor/packet"
 )
 

@@ -3,9 +3,9 @@ package windows
 import (
 	"time"
 
-	"neuromast/detectors/lru"
-	"neuromast/detectors/stat"
 	"neuromast/flows"
+	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -37,7 +37,7 @@ func NewHabits(max int) *Habits { return &Habits{lru.New[uint64, habit](max, nil
 
 // Note enters that client does what to server now, and returns on how many days before today it did.
 func (h *Habits) Note(now packet.Time, c *flows.Conn, what uint64) (days int) {
-	key := stat.Join(stat.Join(stat.HashAddr(c.Orig), stat.HashAddr(c.Resp)), stat.Join(uint64(c.Segment), what))
+	key := sketch.Join(sketch.Join(sketch.HashAddr(c.Orig), sketch.HashAddr(c.Resp)), sketch.Join(uint64(c.Segment), what))
 	today := int32(now / packet.Time(24*time.Hour))
 	v, isNew := h.table.Use(key)
 	if isNew || time.Duration(today-v.last)*24*time.Hour > forgetAfter {

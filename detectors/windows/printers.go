@@ -3,8 +3,8 @@ package windows
 import (
 	"strings"
 
-	"neuromast/detectors/lru"
 	"neuromast/flows"
+	"neuromast/flows/lru"
 )
 
 // maxPrintClients bounds the pairs of print client and server; 120 bytes each.

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"neuromast/detectors"
-	"neuromast/detectors/lru"
 	"neuromast/detectors/phrase"
 	"neuromast/detectors/windows"
 	"neuromast/flows"
+	"neuromast/flows/lru"
 	"neuromast/sensor/packet"
 )
 
