@@ -223,6 +223,9 @@ type Detector interface {
 	Doc() string // the package comment: the detector's specification, printed by `neuromast detectors`
 }
 
+// Bounded is a Detector that counts what its bounds push out, in entries; metrics and health tell it by detector.
+type Bounded interface{ Evicted() uint64 }
+
 // The watchers: each typed method gets one kind of item, borrowed for the call.
 type (
 	// FlowWatcher sees every flow record.

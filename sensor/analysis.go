@@ -24,8 +24,10 @@ type analysis struct {
 	dets      []detectors.Detector
 	changes   chan func() // run between two sets of facts, by the goroutine that calls the detectors
 
+	sections []string // of dets
+
 	mu    sync.Mutex
-	shown engine.Stats
+	shown telemetry.Detection
 	hosts telemetry.Hosts
 }
 
@@ -45,18 +47,32 @@ func (a *analysis) change(ctx context.Context, f func()) error {
 	}
 }
 
-// stats returns the detectors' counters as of the last set of facts.
-func (a *analysis) stats() engine.Stats {
+// known returns what is known of hosts, and what detection holds, as of the last set of facts.
+func (a *analysis) known() (telemetry.Hosts, telemetry.Detection) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.shown
+	return a.hosts, a.shown
 }
 
-// known returns what is known of hosts as of the last set of facts.
-func (a *analysis) known() telemetry.Hosts {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.hosts
+// detection counts what detectors and correlation hold and gave up.
+func (a *analysis) detection() telemetry.Detection {
+	s := a.engine.Stats()
+	d := telemetry.Detection{
+		Open: s.Open, Early: s.Evicted, Signals: s.Signals, Late: s.Late, Refused: s.Refused, Evicted: map[string]uint64{},
+	}
+	for i, det := range a.dets {
+		if b, ok := det.(detectors.Bounded); ok {
+			d.Evicted[a.sections[i]] = b.Evicted()
+		}
+	}
+	if a.incidents != nil {
+		s := a.incidents.Stats()
+		d.Incidents = telemetry.Incidents{
+			Open: s.Open, Opened: s.Opened, Updated: s.Updated, Closed: s.Closed, Early: s.Overflow, Hosts: s.Hosts, Evicted: s.Evicted,
+			Full: s.Full, Dropped: s.Dropped,
+		}
+	}
+	return d
 }
 
 // Feed makes the joins of m's facts and hands it to the detectors. A join knows only what came before the fact.
@@ -83,8 +99,9 @@ func (a *analysis) Feed(m *flows.Merged) {
 	if a.incidents != nil {
 		a.incidents.Advance(m.Watermark)
 	}
+	shown := a.detection()
 	a.mu.Lock()
-	a.shown = a.engine.Stats()
+	a.shown = shown
 	hosts, graph := a.engine.Hosts().Stats(), a.engine.Graph().Stats()
 	a.hosts = telemetry.Hosts{
 		Known: hosts.Hosts, Evicted: hosts.Evicted, Contested: hosts.Contested,

@@ -145,7 +145,7 @@ func (l *live) state() telemetry.State {
 			s.Losses[flows.LossKind(k).String()] = n
 		}
 	}
-	s.Hosts = l.session.analysis.known()
+	s.Hosts, s.Detection = l.session.analysis.known()
 	l.session.countMu.Lock()
 	for k, n := range l.session.counts {
 		rule, state, _ := strings.Cut(k, " ")

@@ -120,6 +120,6 @@ func (l *live) reconnect(ctx context.Context, next *config.Config) error {
 
 // replace makes dets the detectors; analysis' own goroutine calls it.
 func (a *analysis) replace(dets []detectors.Detector) {
-	a.dets = dets
+	a.dets, a.sections = dets, catalog.Sections(dets)
 	a.engine.Replace(dets)
 }

@@ -98,8 +98,9 @@ func newSession(ctx context.Context, p plan, cfg config.Config) (*session, error
 	s.env = schema.NewEnv(schema.Config{SensorID: cfg.Sensor.ID, Version: version, Site: s.site, Inputs: inputs})
 	s.fold.whole = uint64(cfg.Flows.Whole)
 	s.analysis = &analysis{
-		dets:    dets,
-		changes: make(chan func()),
+		dets:     dets,
+		sections: catalog.Sections(dets),
+		changes:  make(chan func()),
 		engine: engine.New(dets, engine.Config{
 			Internal: s.site.Internal, Publish: s.publish, Hosts: cfg.Flows.Hosts, Graph: cfg.Flows.Graph, Role: s.role,
 			Signal: s.signal, Sensor: cfg.Sensor.ID,

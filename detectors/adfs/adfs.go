@@ -63,9 +63,6 @@ type Detector struct {
 	habits  *windows.Habits
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedPairs, EvictedHabits uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{cfg: cfg, readers: lru.New[uint64, reader](cfg.MaxPairs, nil), habits: windows.NewHabits(maxHabits)}
@@ -77,8 +74,8 @@ func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{rule} }
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats { return Stats{d.readers.Evicted(), d.habits.Evicted()} }
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 { return d.readers.Evicted() + d.habits.Evicted() }
 
 // HTTP takes a request.
 func (d *Detector) HTTP(env detectors.Env, h *flows.HTTP) {

@@ -174,6 +174,19 @@ func known() []string {
 	return out
 }
 
+// Sections names the sections of detectors, in their order.
+func Sections(dets []detectors.Detector) []string {
+	out := make([]string, len(dets))
+	described := all()
+	for i, e := range Default().entries() {
+		id := described[i].Rules()[0].ID
+		if j := slices.IndexFunc(dets, func(d detectors.Detector) bool { return d.Rules()[0].ID == id }); j >= 0 {
+			out[j] = e.key
+		}
+	}
+	return out
+}
+
 // checkNames complains about names that no detector goes by, and lists those that one does.
 func checkNames(names ...string) error {
 	list := known()

@@ -82,6 +82,22 @@ func TestSections(t *testing.T) {
 	}
 }
 
+// TestEveryDetectorIsBounded holds that each counts what its bounds push out, and that Sections finds it.
+func TestEveryDetectorIsBounded(t *testing.T) {
+	dets, err := Build(Default(), nil, []string{"scan.trw"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, section := range Sections(dets) {
+		if !slices.Contains(called(section, dets[i]), section) || section == "" || section == "scan.trw" {
+			t.Errorf("section %q has %v", section, ids(dets[i:i+1]))
+		}
+		if _, ok := dets[i].(detectors.Bounded); !ok {
+			t.Errorf("%s does not count what its bounds push out", section)
+		}
+	}
+}
+
 func TestValidateNamesEveryKey(t *testing.T) {
 	if err := Default().Validate(); err != nil {
 		t.Errorf("the default is not valid: %v", err)

@@ -96,15 +96,6 @@ type expected struct {
 	first, last packet.Time
 }
 
-// Stats counts what the detector's bounds pushed out.
-type Stats struct {
-	Pairs        int
-	Small        int
-	EvictedPairs uint64
-	EvictedSmall uint64
-	Learnt       int // names in the site's model
-}
-
 // New returns the detector.
 func New(cfg Config) *Detector {
 	d := &Detector{
@@ -131,12 +122,9 @@ func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{rule} }
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats {
-	return Stats{
-		Pairs: d.pairs.Len(), Small: d.small.Len(), EvictedPairs: d.pairs.Evicted(), EvictedSmall: d.small.Evicted(),
-		Learnt: d.model.names,
-	}
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 {
+	return d.pairs.Evicted() + d.small.Evicted() + d.domains.Evicted() + d.servers.Evicted() + d.askers.Evicted() + d.expect.Evicted()
 }
 
 // DNS takes a transaction.

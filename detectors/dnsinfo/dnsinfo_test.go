@@ -301,8 +301,8 @@ func TestPairsAreBounded(t *testing.T) {
 	if len(said) == 0 || said[0].Actor.Addr.String() != "10.0.0.6" {
 		t.Errorf("the tunnel was pushed out: %v", messages(said))
 	}
-	if s := d.Stats(); s.Pairs > 64 || s.EvictedPairs < 2900 {
-		t.Errorf("%+v", s)
+	if d.pairs.Len() > 64 || d.pairs.Evicted() < 2900 {
+		t.Errorf("%d pairs, %d evicted", d.pairs.Len(), d.pairs.Evicted())
 	}
 }
 

@@ -66,8 +66,8 @@ func (d *Detector) Rules() []*detectors.Rule {
 // Doc implements detectors.Detector.
 func (d *Detector) Doc() string { return doc }
 
-// Evicted is how many hosts the bound pushed out.
-func (d *Detector) Evicted() uint64 { return d.hosts.Evicted() }
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 { return d.hosts.Evicted() + d.fleets.Evicted() }
 
 // Flow weighs the first record of a contact.
 func (d *Detector) Flow(env detectors.Env, r *flows.Record) {

@@ -84,9 +84,6 @@ type Detector struct {
 	habits *windows.Habits
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedNamed, EvictedHabits uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{
@@ -100,9 +97,9 @@ func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{rule} }
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats {
-	return Stats{d.hosts.Evicted() + d.names.Evicted(), d.habits.Evicted()}
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 {
+	return d.hosts.Evicted() + d.names.Evicted() + d.habits.Evicted()
 }
 
 // ports are those of the ways to look something up, where none is named.

@@ -83,8 +83,8 @@ func TestBounds(t *testing.T) {
 	if _, err := scenario.Play("0s every 1ms times 200 10.0.0.5 plants 10.1.0.# ldap:/10.9.0.1/a\n0s every 1ms times 200 10.0.0.5 plants 10.1.0.1 ldap:/10.8.0.#/a\n1s every 1ms times 200 10.0.0.5 plants 10.0.0.9 ldap:/x#.evil.example/a", d); err != nil {
 		t.Fatal(err)
 	}
-	if d.hosts.Len() > 16 || d.names.Len() > 16 || d.Stats().EvictedNamed < 360 {
-		t.Errorf("%d hosts, %d names, %+v", d.hosts.Len(), d.names.Len(), d.Stats())
+	if d.hosts.Len() > 16 || d.names.Len() > 16 || d.Evicted() < 360 {
+		t.Errorf("%d hosts, %d names, %d evicted", d.hosts.Len(), d.names.Len(), d.Evicted())
 	}
 	for _, n := range d.hosts.All() {
 		if len(n.attempts) > maxAttempts {

@@ -82,9 +82,6 @@ type pair struct {
 	asker, asked packet.Addr
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedMachines, EvictedAddresses, EvictedResponders uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{
@@ -108,9 +105,9 @@ func (d *Detector) Rules() []*detectors.Rule {
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats {
-	return Stats{d.machines.Evicted(), d.addresses.Evicted(), d.responders.Evicted()}
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 {
+	return d.machines.Evicted() + d.addresses.Evicted() + d.asked.Evicted() + d.ways.Evicted() + d.networks.Evicted() + d.responders.Evicted() + d.questions.Evicted()
 }
 
 // begin remembers when the watch began.

@@ -132,9 +132,6 @@ type Detector struct {
 	names   uint64 // displaced
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedClients, DisplacedNames uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{cfg: cfg, clients: lru.New[detectors.HostKey, client](cfg.MaxClients, nil)}
@@ -148,8 +145,8 @@ func (d *Detector) Rules() []*detectors.Rule {
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats { return Stats{d.clients.Evicted(), d.names} }
+// Evicted returns how many clients, and names of a client, the bounds pushed out.
+func (d *Detector) Evicted() uint64 { return d.clients.Evicted() + d.names }
 
 // Kerberos takes the first exchange with a key distribution centre.
 func (d *Detector) Kerberos(env detectors.Env, k *flows.Kerberos) {

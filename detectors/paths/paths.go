@@ -121,8 +121,8 @@ func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{&rule} }
 // Doc implements detectors.Detector.
 func (d *Detector) Doc() string { return doc }
 
-// Evicted is how many hosts the bound pushed out.
-func (d *Detector) Evicted() uint64 { return d.hosts.Evicted() }
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 { return d.hosts.Evicted() + d.users.Evicted() }
 
 // Auth notes who opened a connection.
 func (d *Detector) Auth(env detectors.Env, a *flows.Auth) {

@@ -61,8 +61,8 @@ func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{&rule} }
 // Doc implements detectors.Detector.
 func (d *Detector) Doc() string { return doc }
 
-// Evicted is how many hosts the bound pushed out.
-func (d *Detector) Evicted() uint64 { return d.hosts.Evicted() }
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 { return d.hosts.Evicted() + d.habits.Evicted() }
 
 // Flow enters the minutes of a flow at both of its ends.
 func (d *Detector) Flow(env detectors.Env, r *flows.Record) {

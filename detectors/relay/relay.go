@@ -66,11 +66,8 @@ type Detector struct {
 	legs    *lru.Table[uint64, *leg]
 	servers *lru.Table[detectors.HostKey, server]
 	habits  *windows.Habits
-	same    uint64
+	same    uint64 // pairs of log-ins that were alike without a relay between them
 }
-
-// Stats counts what the bounds pushed out, and pairs of log-ins that were alike without a relay between them.
-type Stats struct{ EvictedLegs, EvictedServers, EvictedHabits, Same uint64 }
 
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
@@ -94,9 +91,9 @@ func (d *Detector) Rules() []*detectors.Rule {
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats {
-	return Stats{d.legs.Evicted(), d.servers.Evicted(), d.habits.Evicted(), d.same}
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 {
+	return d.legs.Evicted() + d.servers.Evicted() + d.habits.Evicted()
 }
 
 // Auth takes a log-in.

@@ -99,9 +99,6 @@ type spread struct {
 	servers []packet.Addr
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedHabits, EvictedHours uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	dcs, _ := windows.ParseControllers(cfg.DomainControllers)
@@ -126,8 +123,10 @@ func (d *Detector) Rules() []*detectors.Rule {
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats { return Stats{d.habits.Evicted(), d.hours.Evicted()} }
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 {
+	return d.habits.Evicted() + d.hours.Evicted() + d.spread.Evicted()
+}
 
 // Flow learns who is a domain controller.
 func (d *Detector) Flow(_ detectors.Env, r *flows.Record) { d.controllers.Flow(r) }

@@ -88,9 +88,6 @@ type episode struct {
 	dirty   bool
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedPairs, EvictedTries, EvictedSessions, EvictedHabits uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	dcs, _ := windows.ParseControllers(cfg.DomainControllers)
@@ -116,9 +113,9 @@ func (d *Detector) Rules() []*detectors.Rule {
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats {
-	return Stats{d.stories.Evicted(), d.tries.Evicted(), d.sessions.Evicted(), d.habits.Evicted()}
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 {
+	return d.stories.Evicted() + d.tries.Evicted() + d.coerced.Evicted() + d.sessions.Evicted() + d.habits.Evicted()
 }
 
 // RPC takes a call.

@@ -57,7 +57,6 @@ type Detector struct {
 	twoWay   uint64
 	pending  map[uint64]*walk
 	token    uint64
-	evicted  uint64 // walks lost with their source
 }
 
 // source is what is known of a host that contacts others.
@@ -93,21 +92,12 @@ type clients struct {
 	n      uint8
 }
 
-// Stats counts what the detector's bounds pushed out.
-type Stats struct {
-	Sources        int
-	EvictedSources uint64
-	EvictedWalks   uint64 // of those, tests that were under way
-	EarlyForgotten uint64 // times that the memory of first contacts was cut short
-}
-
 // New returns the detector.
 func New(cfg Config) *Detector {
 	d := &Detector{cfg: cfg, seen: stat.NewSeen(cfg.MaxPairs, 24*time.Hour), pending: map[uint64]*walk{}, found: map[uint64]*walk{}, arp: newARP()}
 	d.failed, d.awake = stat.NewSeen(cfg.MaxFailed, 30*24*time.Hour), stat.NewSeen(cfg.MaxAlive, 30*24*time.Hour)
-	lost := func(_ detectors.HostKey, s *source) { d.evicted += uint64(len(s.walks)) }
-	d.internal = lru.New(cfg.MaxSources, lost)
-	d.external = lru.New(cfg.MaxSources, lost)
+	d.internal = lru.New[detectors.HostKey, source](cfg.MaxSources, nil)
+	d.external = lru.New[detectors.HostKey, source](cfg.MaxSources, nil)
 	d.dead = make([]clients, maxDead)
 	return d
 }
@@ -118,14 +108,8 @@ func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{rule, bu
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats {
-	return Stats{
-		Sources:        d.internal.Len() + d.external.Len(),
-		EvictedSources: d.internal.Evicted() + d.external.Evicted(),
-		EvictedWalks:   d.evicted, EarlyForgotten: d.seen.Early(),
-	}
-}
+// Evicted returns how many sources the bounds pushed out.
+func (d *Detector) Evicted() uint64 { return d.internal.Evicted() + d.external.Evicted() }
 
 // Flow takes the first record of a flow: by then, five minutes on at the latest, its outcome is known.
 func (d *Detector) Flow(env detectors.Env, r *flows.Record) {

@@ -75,9 +75,6 @@ type holder struct {
 	at       packet.Time
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedPairs, EvictedHabits, EvictedClients uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{
@@ -92,9 +89,9 @@ func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{&callsRu
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats {
-	return Stats{d.pairs.Evicted(), d.habits.Evicted(), d.tickets.Evicted()}
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 {
+	return d.pairs.Evicted() + d.habits.Evicted() + d.tickets.Evicted()
 }
 
 // Kerberos remembers which file and host services a client got tickets for: it says what an encrypted session is for.

@@ -125,8 +125,8 @@ func TestBound(t *testing.T) {
 		s.SMB(time.Duration(i), "10.0.0.5", "10.0."+string(rune('1'+i%9))+"."+string(rune('1'+i/9%9)), flows.SMBSealed, script.File{SMB: flows.SMB{Sealed: flows.Sealed{Calls: 5}}})
 	}
 	s.Play(d)
-	if d.Stats().EvictedPairs == 0 || d.pairs.Len() > 16 {
-		t.Errorf("%d pairs, %+v", d.pairs.Len(), d.Stats())
+	if d.pairs.Evicted() == 0 || d.pairs.Len() > 16 {
+		t.Errorf("%d pairs, %d evicted", d.pairs.Len(), d.pairs.Evicted())
 	}
 }
 

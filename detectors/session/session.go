@@ -68,9 +68,6 @@ type Detector struct {
 	habits *windows.Habits
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedPairs, EvictedHabits uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{cfg: cfg, pairs: lru.New[key, episode](cfg.MaxPairs, nil), habits: windows.NewHabits(maxHabits)}
@@ -88,8 +85,8 @@ func (d *Detector) Rules() []*detectors.Rule {
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats { return Stats{d.pairs.Evicted(), d.habits.Evicted()} }
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 { return d.pairs.Evicted() + d.habits.Evicted() }
 
 // RDP takes the opening of a remote desktop connection.
 func (d *Detector) RDP(env detectors.Env, r *flows.RDP) {

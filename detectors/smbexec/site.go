@@ -47,7 +47,9 @@ func newSite() site {
 	}
 }
 
-func (x *site) evicted() uint64 { return x.pipes.Evicted() + x.speakers.Evicted() + x.ports.Evicted() }
+func (x *site) evicted() uint64 {
+	return x.pipes.Evicted() + x.speakers.Evicted() + x.ports.Evicted() + x.victims.Evicted()
+}
 
 // pipe notes that a pipe was opened, and says whether its name is new here although much was learnt.
 func (x *site) pipe(now packet.Time, s *flows.SMB, name string) bool {

@@ -133,9 +133,6 @@ type example struct {
 	bytes           uint64
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedHabits, EvictedHours, EvictedListers, EvictedSite uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{
@@ -157,9 +154,9 @@ func (d *Detector) Rules() []*detectors.Rule {
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats {
-	return Stats{d.habits.Evicted(), d.hours.Evicted(), d.listers.Evicted(), d.site.evicted()}
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 {
+	return d.habits.Evicted() + d.hours.Evicted() + d.listers.Evicted() + d.site.evicted()
 }
 
 // SMB weighs an operation.

@@ -61,9 +61,6 @@ type Detector struct {
 	habits *windows.Habits
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedPairs, EvictedHabits uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{cfg: cfg, pairs: lru.New[pair, record](cfg.MaxPairs, nil), habits: windows.NewHabits(maxHabits)}
@@ -75,8 +72,8 @@ func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{rule} }
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats { return Stats{d.pairs.Evicted(), d.habits.Evicted()} }
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 { return d.pairs.Evicted() + d.habits.Evicted() }
 
 // SQL takes a statement.
 func (d *Detector) SQL(env detectors.Env, s *flows.SQL) {

@@ -131,9 +131,6 @@ type verdict struct {
 	sum           float64
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedShares, EvictedExtensions uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{cfg: cfg, shares: lru.New[key, share](cfg.MaxShares, nil), exts: lru.New[uint64, extension](maxExts, nil)}
@@ -145,8 +142,8 @@ func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{&rule} }
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats { return Stats{d.shares.Evicted(), d.exts.Evicted()} }
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 { return d.shares.Evicted() + d.exts.Evicted() }
 
 // SMB takes an operation on a file.
 func (d *Detector) SMB(env detectors.Env, s *flows.SMB) {

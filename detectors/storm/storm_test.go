@@ -269,8 +269,8 @@ func TestBound(t *testing.T) {
 		p.rename(float64(i)/100, doc1(i), fmt.Sprintf("%s.%x", doc1(i), i))
 	}
 	s.Play(d)
-	if d.shares.Len() > 16 || d.Stats().EvictedShares == 0 || d.Stats().EvictedExtensions == 0 || d.exts.Len() > maxExts {
-		t.Errorf("%d shares, %d extensions, %+v", d.shares.Len(), d.exts.Len(), d.Stats())
+	if d.shares.Len() > 16 || d.shares.Evicted() == 0 || d.exts.Evicted() == 0 || d.exts.Len() > maxExts {
+		t.Errorf("%d shares, %d extensions, %d evicted", d.shares.Len(), d.exts.Len(), d.Evicted())
 	}
 	for _, sh := range d.shares.All() {
 		if len(sh.events) > maxEvents || len(sh.made) > maxMade || len(sh.files) > maxFiles {

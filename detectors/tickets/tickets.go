@@ -79,9 +79,6 @@ type Detector struct {
 	habits   *windows.Habits
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedClients, EvictedServices, EvictedHabits uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{
@@ -98,9 +95,9 @@ func (d *Detector) Rules() []*detectors.Rule {
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats {
-	return Stats{d.clients.Evicted(), d.services.Evicted(), d.habits.Evicted()}
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 {
+	return d.clients.Evicted() + d.realms.Evicted() + d.services.Evicted() + d.habits.Evicted()
 }
 
 // Kerberos takes an exchange.

@@ -61,8 +61,8 @@ func TestBounds(t *testing.T) {
 	if _, err := scenario.Play("0s every 1ms times 200 10.0.0.5 posts 10.1.0.#"+post+"\n1s every 1ms times 200 10.2.0.# posts 10.0.0.9"+post, d); err != nil {
 		t.Fatal(err)
 	}
-	if d.clients.Len() > 16 || d.Stats().EvictedClients < 180 {
-		t.Errorf("%d clients, %+v", d.clients.Len(), d.Stats())
+	if d.clients.Len() > 16 || d.clients.Evicted() < 180 {
+		t.Errorf("%d clients, %d evicted", d.clients.Len(), d.clients.Evicted())
 	}
 	for _, c := range d.clients.All() {
 		if len(c.servers) > maxServers {

@@ -35,6 +35,7 @@ type State struct {
 	Changes    uint64            `json:"load_changes"`
 	Flows      Flows             `json:"flows"`
 	Hosts      Hosts             `json:"hosts"`
+	Detection  Detection         `json:"detection"`
 	Findings   []Findings        `json:"findings"`
 	Interfaces []Interface       `json:"interfaces"`
 	Export     Export            `json:"export"`
@@ -60,6 +61,30 @@ type Hosts struct {
 	Edges     int    `json:"edges"`
 	Dropped   uint64 `json:"edges_evicted"`
 	Hub       uint64 `json:"hub_contacts"` // of clients with too many edges, only counted
+}
+
+// Detection is what detectors, and the correlation of what they say, hold and give up.
+type Detection struct {
+	Open      int               `json:"findings_open"`
+	Early     uint64            `json:"findings_closed_early"` // because too many were open
+	Signals   uint64            `json:"signals"`               // told to the correlation
+	Late      uint64            `json:"late_items"`            // taken at the time of the item before them
+	Refused   uint64            `json:"deadlines_refused"`
+	Evicted   map[string]uint64 `json:"evicted"` // entries that a detector's bounds pushed out, by its section
+	Incidents Incidents         `json:"incidents"`
+}
+
+// Incidents is the correlation.
+type Incidents struct {
+	Open    int    `json:"open"`
+	Opened  uint64 `json:"opened"` // records by state
+	Updated uint64 `json:"updated"`
+	Closed  uint64 `json:"closed"`
+	Early   uint64 `json:"closed_early"` // because too many were open
+	Hosts   int    `json:"hosts"`
+	Evicted uint64 `json:"hosts_evicted"`
+	Full    uint64 `json:"hosts_left_out"`  // an incident had no room for them
+	Dropped uint64 `json:"signals_dropped"` // the lightest of a host with too many
 }
 
 // Findings counts the records of one rule in one state.

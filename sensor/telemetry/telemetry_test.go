@@ -15,6 +15,7 @@ func TestHandler(t *testing.T) {
 		Version: "1", Packets: 12, Anomalies: map[string]uint64{"bad_icmp": 3}, Losses: map[string]uint64{"facts": 4}, Malformed: map[string]uint64{"kerberos": 6},
 		Findings: []Findings{{"scan.trw", "open", 2}}, Interfaces: []Interface{{Name: "eth0", Drops: 5, Down: true}, {Name: "eth0", Ring: 1}},
 		Export: Export{Topics: map[string]export.Account{"neuromast.findings": {Produced: 2, Waiting: 1}}}, Why: "eth0 is down",
+		Detection: Detection{Late: 7, Evicted: map[string]uint64{"rpc.op": 8}, Incidents: Incidents{Open: 9, Updated: 10}},
 	}
 	srv := httptest.NewServer(Handler(func() State { return s }))
 	defer srv.Close()
@@ -35,6 +36,7 @@ func TestHandler(t *testing.T) {
 		"neuromast_packets_total 12\n", `neuromast_malformed_messages_total{protocol="kerberos"} 6`, `neuromast_anomalies_total{anomaly="bad_icmp"} 3`, `neuromast_losses_total{kind="facts"} 4`,
 		`neuromast_dropped_packets_total{cause="kernel",interface="eth0",ring="0"} 5`, `neuromast_interface_up{interface="eth0",ring="0"} 0`,
 		`neuromast_finding_records_total{rule="scan.trw",state="open"} 2`, `neuromast_export_spooled_records{topic="neuromast.findings"} 1`,
+		`neuromast_detector_evicted_total{detector="rpc.op"} 8`, "neuromast_late_items_total 7\n", "neuromast_incidents_open 9\n", `neuromast_incident_records_total{state="update"} 10`,
 		`neuromast_build_info{version="1"} 1`, "# HELP neuromast_packets_total Frames read.", "# TYPE neuromast_packets_total counter",
 	} {
 		if code != 200 || !strings.Contains(text, want) {
