@@ -107,7 +107,7 @@ func (t *tree) weigh(g *hostgraph.Graph) (w weight) {
 		seen[s.to] = true
 	}
 	for _, s := range t.hops {
-		if s.p > sureFrom && !seen[s.to] {
+		if s.p > sureFrom && s.gains == 1 && !seen[s.to] {
 			seen[s.to] = true
 			w.further++
 		}
@@ -194,12 +194,10 @@ func (t *tree) finding(env detectors.Env, w weight) *detectors.Finding {
 	for i, s := range w.best {
 		e := detectors.Evidence{
 			Measure: fmt.Sprintf("step %d, %s to %s by %s", i+1, s.fromKey.Addr, s.toKey.Addr, s.service), Value: phrase.Round(max(s.p, 0)), Unit: "probability that it follows from the step before",
-			Baseline: fmt.Sprintf("%s does so %s by itself; %s", s.fromKey.Addr, rateText(s), base), Threshold: "0.3", Nats: phrase.Round(s.p * (s.fresh + kindNats[s.op])),
+			Baseline: fmt.Sprintf("%s does so %s by itself; %s", s.fromKey.Addr, rateText(s), base), Threshold: "0.3", Nats: phrase.Round(s.p*s.own() + s.hop()),
 		}
 		if i == 0 {
-			e.Value, e.Unit, e.Threshold, e.Nats = kindNats[s.op], "nats for what it does", "", phrase.Round(s.fresh+kindNats[s.op])
-		} else if s.p > sureFrom {
-			e.Nats = phrase.Round(e.Nats + perHop)
+			e.Value, e.Unit, e.Threshold, e.Nats = kindNats[s.op], "nats for what it does, where it is new", "", phrase.Round(s.own())
 		}
 		f.Evidence = append(f.Evidence, e)
 		if s.switchedUser {

@@ -1,7 +1,6 @@
 package paths
 
 import (
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +24,9 @@ const (
 	joinFrom  = 0.3  // P from which a hop is followed
 	sureFrom  = 0.5
 	perHop    = 1.5
+	some      = 0.5 // of what a step means, where its edge is of fewer than three days
+	little    = 0.2 // where it is older, or the origin reaches the target anyway
+	byJump    = 0.5 // of perHop over a jump host: that is what it is for
 	switched  = 3.0
 	routine   = 1.0
 	byTrade   = 0.2
@@ -39,6 +41,8 @@ const (
 	mostNew   = 6.0
 	warmDays  = 7
 
+	cookieLen = 9 // of names that remote desktop clients tell
+
 	maxEdges  = 16 // remembered of a host, each way
 	maxDepth  = 6
 	maxTrees  = 1024
@@ -46,7 +50,7 @@ const (
 	maxUsers  = 8192
 	merge     = 10 * time.Minute // sessions of one pair within it are one step
 	afterRun  = 4 * time.Hour
-	afterUse  = 30 * time.Minute
+	afterUse  = 2 * time.Hour
 	treeLives = 72 * time.Hour
 	treeGrows = 24 * time.Hour // sessions of the origin that make one tree
 )
@@ -61,6 +65,9 @@ type session struct {
 	op           kind
 	isNew        bool
 	fresh        float64 // weight of its novelty
+	unusual      float64 // 0 to 1: how much of what it does is news
+	gains        float64 // the same of who reaches whom by it; 1 where nothing led to it
+	jump         bool    // it goes over a jump host
 	user         string
 	switchedUser bool // differs from the cause's, and was never seen from here before
 	daily        bool // the same account on five days
@@ -68,7 +75,8 @@ type session struct {
 	p            float64 // that parent is the cause
 	conn         flows.Conn
 	ref          flows.Ref
-	tree         *tree // of which it is a root
+	tree         *tree            // of which it is a root
+	reached      flows.HostNumber // the origin for which gains was weighed
 }
 
 // kind is what a session means, the heaviest last.
@@ -212,12 +220,18 @@ func (d *Detector) enter(env detectors.Env, r *flows.Record, from, to flows.Host
 	s.isNew = !known || s.start.Sub(edge.First) < 24*time.Hour
 	switch {
 	case s.isNew && g.Watched() >= warmDays:
+		s.unusual = 1
 		s.fresh = service.Weight() * min(max(g.Rarity(from, to, service).Surprise-usual, 0), mostNew)
 	case s.isNew:
+		s.unusual = 1
 		s.fresh = 0.5 * service.Weight()
 	case edge.ActiveDays() < 3:
+		s.unusual = some
 		s.fresh = 0.25 * service.Weight()
+	default:
+		s.unusual = little
 	}
+	s.gains = 1
 	s.daily = known && user != "" && edge.ActiveDays() >= 5 && slices.ContainsFunc(edge.Users, func(u hostgraph.User) bool { return u.Name == user })
 	out.out = push(out.out, s)
 	in, _ := d.hosts.Use(to)
@@ -280,15 +294,38 @@ func (d *Detector) explain(env detectors.Env, s *session) {
 	if best == nil || p <= joinFrom || p <= s.p {
 		return
 	}
-	s.parent, s.p = best, p
+	s.parent, s.p, s.jump = best, p, jump
 	s.switchedUser = s.user != "" && best.user != "" && !sameName(s.user, best.user) && !g.UserSeen(s.from, s.user)
-	if jump { // what is new is who reaches whom over it
-		hash := sketch.Join(sketch.Join(uint64(best.from), uint64(s.to)), uint64(s.service))
-		s.fresh = 0
-		if d.pairs.Add(env.Now(), hash) {
+	d.gain(env, s)
+}
+
+// gain weighs who reaches whom by a step that follows another. What an origin administers directly, or reached over others before,
+// is no news. Over a jump host nothing else is: the edge from there is everybody's.
+func (d *Detector) gain(env detectors.Env, s *session) {
+	g, origin := env.Graph(), s.root().from
+	if s.reached != origin {
+		s.reached = origin
+		hash := sketch.Join(sketch.Join(uint64(origin), uint64(s.to)), uint64(s.service))
+		s.gains = 1
+		if !d.pairs.Add(env.Now(), hash) || administers(g, origin, s.to, s.start) {
+			s.gains = little
+		}
+	}
+	if s.jump {
+		s.unusual, s.fresh = s.gains, 0
+		if s.gains == 1 {
 			s.fresh = 0.5 * s.service.Weight()
 		}
 	}
+}
+
+// administers says that a host used to administer another on a day before.
+func administers(g *hostgraph.Graph, from, to flows.HostNumber, at packet.Time) (yes bool) {
+	g.Out(from, func(e hostgraph.Edge) bool {
+		yes = e.Server == to && e.Service.Admin() && at.Sub(e.First) >= 24*time.Hour
+		return !yes
+	})
+	return yes
 }
 
 // mayLead says that e may have led to s: it began before, and did not end long before.
@@ -346,13 +383,18 @@ func cause(e, s *session, lambda float64) float64 {
 	if e.op >= file {
 		q = qRun
 	}
-	f := q * math.Exp(-s.start.Sub(since).Minutes()/tau) / tau
+	d := s.start.Sub(since).Minutes()
+	f := q * tau / ((d + tau) * (d + tau))
 	return f / (f + lambda)
 }
 
-// sameName compares accounts, with or without their domain.
+// sameName compares accounts, with or without their domain, and as remote desktop clients cut them: to nine characters.
 func sameName(a, b string) bool {
-	return a == b || a[strings.LastIndexByte(a, '\\')+1:] == b[strings.LastIndexByte(b, '\\')+1:]
+	a, b = a[strings.LastIndexByte(a, '\\')+1:], b[strings.LastIndexByte(b, '\\')+1:]
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	return a == b || len(a) == cookieLen && b[:cookieLen] == a
 }
 
 // chain lists the sessions that lead to s, the first one first.
@@ -366,18 +408,29 @@ func chain(s *session) []*session {
 	return list
 }
 
+// own is what a step weighs by itself.
+func (s *session) own() float64 { return s.gains * (s.fresh + s.unusual*kindNats[s.op]) }
+
+// hop is what it weighs that a step follows another.
+func (s *session) hop() float64 {
+	if s.p <= sureFrom {
+		return 0
+	}
+	n := perHop * s.gains * max(s.unusual, s.parent.unusual)
+	if s.jump {
+		n *= byJump
+	}
+	return n
+}
+
 // weigh is the weight of the chain that ends with s.
 func weigh(list []*session) (llr float64) {
 	for i, s := range list {
-		own := s.fresh + kindNats[s.op]
 		if i == 0 {
-			llr += own
+			llr += s.own()
 			continue
 		}
-		llr += s.p * own
-		if s.p > sureFrom {
-			llr += perHop
-		}
+		llr += s.p*s.own() + s.hop()
 		if s.switchedUser {
 			llr += switched
 		}

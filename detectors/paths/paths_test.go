@@ -69,14 +69,47 @@ func TestCause(t *testing.T) {
 		lambda float64
 		want   float64
 	}{
-		{run, 10 * minute, floor, 0.9986},         // 0.3 e^(-1/3) / 30 = 0.0071653
-		{interactive, 10 * minute, floor, 0.9795}, // 0.00047769
-		{interactive, 10 * minute, 0.01, 0.0456},  // as often as six times an hour by itself
-		{run, 240 * minute, floor, 0.2512},        // 3.3546e-6
+		{run, 10 * minute, floor, 0.9982},         // 0.3 x 30/40^2 = 0.005625
+		{interactive, 10 * minute, floor, 0.9740}, // 0.000375
+		{interactive, 10 * minute, 0.01, 0.0361},  // as often as six times an hour by itself
+		{run, 240 * minute, floor, 0.9251},        // 0.00012346
 	} {
 		e, s := &session{op: tt.op, start: 1, last: 1}, &session{start: 1 + tt.gap}
 		if got := cause(e, s, tt.lambda); math.Abs(got-tt.want) > 0.0005 {
 			t.Errorf("%+v: %v", tt, got)
+		}
+	}
+}
+
+// TestWeigh: the terms of the package comment for chains of two steps, P 0.9.
+func TestWeigh(t *testing.T) {
+	for _, tt := range []struct {
+		what       string
+		root, next session
+		want       float64
+	}{
+		{"both new, something run", session{op: run, fresh: 0.5, unusual: 1}, session{op: run, fresh: 0.5, unusual: 1, gains: 1}, 2.5 + 0.9*2.5 + 1.5},
+		{"both routine", session{op: run, unusual: little}, session{op: run, unusual: little, gains: 1}, 0.4 + 0.9*0.4 + 0.3},
+		{"new from there, but the origin reaches it anyway", session{op: interactive, unusual: little}, session{op: file, fresh: 3, unusual: 1, gains: little}, 0.2 + 0.9*0.2*4.5 + 0.3},
+		{"by a jump host, as often", session{op: interactive, unusual: little}, session{op: interactive, unusual: little, gains: little, jump: true}, 0.2 + 0.9*0.2*0.2 + 0.03},
+		{"by a jump host, never before", session{op: interactive, fresh: 2, unusual: 1}, session{op: interactive, fresh: 0.45, unusual: 1, gains: 1, jump: true}, 3 + 0.9*1.45 + 0.75},
+	} {
+		tt.root.gains, tt.next.p, tt.next.parent = 1, 0.9, &tt.root
+		if got := weigh(chain(&tt.next)); math.Abs(got-tt.want) > 0.001 {
+			t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
+		}
+	}
+}
+
+func TestSameName(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{`corp\adm`, "adm", true}, {`corp\administrator`, "administr", true}, {"administrator", "administr", true}, {"administrator", "admin", false}, {"adm", "bob", false},
+	} {
+		if got := sameName(tt.a, tt.b); got != tt.want || sameName(tt.b, tt.a) != tt.want {
+			t.Errorf("%s and %s: %v", tt.a, tt.b, got)
 		}
 	}
 }
@@ -99,6 +132,12 @@ func TestChains(t *testing.T) {
 		{"the next day", week + `
 			8d+02:00 10.0.0.5 -> 10.0.0.9 smb psexec user CORP\adm
 			9d+08:00 10.0.0.9 -> 10.0.0.12 smb psexec user CORP\adm`, nil},
+		{"two hours at a desktop", week + `
+			8d+20:00 10.0.0.5 -> 10.0.0.9 rdp session for 10m user CORP\adm
+			8d+21:10 10.0.0.9 -> 10.0.0.12 smb psexec user CORP\svc`, []string{"10.0.0.5 > 10.0.0.12"}},
+		{"programs that go on from a distribution point every night", `
+			04:00 every 24h times 9 10.0.0.5 -> 10.0.0.9 smb psexec user CORP\deploy
+			04:05 every 24h times 9 10.0.0.9 -> 10.0.0.12 smb psexec user CORP\deploy`, []string{"10.0.0.5 > 10.0.0.12"}}, // of the first night alone
 		{"what a server does by itself", week + `
 			1d+01:00 every 1h times 170 10.0.0.9 -> 10.0.0.12 ssh session for 1m user backup
 			8d+01:30 10.0.0.5 -> 10.0.0.9 ssh session for 1h user adm
