@@ -31,7 +31,7 @@ type server struct {
 	mac              packet.MAC
 	pool             [3]byte // of the addresses it gives
 	router, resolver packet.Addr
-	relayed          bool
+	relayed          bool // or not seen to hand out anything: a lease is renewed without the relay that led to it (RFC 2131, 4.3.2)
 	first, last      packet.Time
 	clients          []packet.Addr
 	conns            []flows.Conn
@@ -73,11 +73,14 @@ func (d *Detector) DHCP(env detectors.Env, m *flows.DHCP) {
 			}
 			n.servers = slices.Delete(n.servers, oldest, oldest+1)
 		}
-		n.servers = append(n.servers, server{id: m.Server, sender: sender, pool: pool, first: now, relayed: m.Relay != (packet.Addr{})})
+		n.servers = append(n.servers, server{id: m.Server, sender: sender, pool: pool, first: now, relayed: true})
 		i = len(n.servers) - 1
 	}
 	s := &n.servers[i]
 	s.last, s.mac = now, m.From
+	if m.Client != m.Yours {
+		s.relayed = m.Relay != (packet.Addr{})
+	}
 	if m.Router != (packet.Addr{}) {
 		s.router = m.Router
 	}

@@ -27,7 +27,8 @@ differ by less than four (ports of one card, bonded); an address that DHCP lease
 
 l2.dhcp: a server that comes after another which answered within a day, on the same segment. It gives addresses of the same /24
 with another router: 3, or with the same router and another resolver: 1, since servers of a pair may each name the nearer one first;
-and 1 more where it names itself and the other does not. Addresses of another /24, neither relayed: 1.5.
+and 1 more where it names itself and the other does not. Addresses of another /24, neither relayed: 1.5, where both
+were seen to give and not only to renew, which needs no relay.
 Servers first seen within 10 s of each other have no order: then the one that names itself is the second.
 
 l2.redirect: a redirect to an inside host whose sender's address is at another hardware address here: 3; by a machine that brings no

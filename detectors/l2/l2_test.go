@@ -140,6 +140,13 @@ var cases = []struct{ name, text, want string }{
 		0s  every 1s times 9 10.0.0.40 answers nbns fs# to 10.0.0.5`, ""},
 
 	// l2.dhcp
+	{"leases of another network renewed, which a relay led to", `
+		0s  10.0.0.1 renews 10.0.0.5 router 10.0.0.254 resolver 10.0.0.1 to 5
+		60s 10.0.9.2 renews 192.168.0.77 router 192.168.0.254 resolver 10.0.9.2 to 6`, ""},
+	{"first renewed, then given", `
+		0s  10.0.0.1 renews 10.0.0.5 router 10.0.0.254 resolver 10.0.0.1 to 5
+		1s  10.0.0.1 acks 10.0.0.7 router 10.0.0.254 resolver 10.0.0.1 to 7
+		60s 192.168.0.1 offers 192.168.0.77 router 192.168.0.1 resolver 192.168.0.1 to 6`, "l2.dhcp 192.168.0.1 -> 192.168.0.77 1.50"},
 	{"a second server with another router, itself: 3 + 1", `
 		0s  10.0.0.1 acks 10.0.0.5 router 10.0.0.254 resolver 10.0.0.53 to 5
 		60s 10.0.0.66 offers 10.0.0.77 router 10.0.0.66 resolver 10.0.0.66 to 6`, "l2.dhcp 10.0.0.66 -> 10.0.0.77 4.00"},

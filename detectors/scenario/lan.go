@@ -19,7 +19,7 @@ import (
 //	2s  10.0.0.5 hails llmnr NAME                    asks the group of llmnr, mdns or nbns
 //	2s  10.0.0.66 answers llmnr NAME to 10.0.0.5      answers with its own address; "to all": the group
 //	2s  10.0.0.66 registers NAME                     with NetBIOS
-//	3s  10.0.0.1 offers 10.0.0.50 router A resolver A to 5    and acks, by DHCP, to machine 5
+//	3s  10.0.0.1 offers 10.0.0.50 router A resolver A to 5    and acks, and renews, by DHCP, to machine 5
 //	4s  10.0.0.1 redirects 10.0.0.5 by 66
 
 // machine is the hardware address of a number, or of a port of it: 66 is the first, 66.2 the second.
@@ -165,13 +165,17 @@ func (it *item) serve(say []string) error {
 	}
 	mac, err := machine(say[8])
 	kind := flows.DHCPOffer
-	if say[1] == "acks" {
+	var has packet.Addr
+	switch say[1] {
+	case "acks":
 		kind = flows.DHCPAck
+	case "renews":
+		kind, has = flows.DHCPAck, a[1]
 	}
 	it.fact = func(out *flows.Out, it *item) {
 		out.DHCP(&flows.DHCP{
 			Meta: flows.Meta{Ref: it.ref()}, Conn: flows.Conn{ID: 1<<33 + uint64(it.number), Start: it.start, Orig: a[0], Resp: a[4], OrigPort: 67, RespPort: 68, Proto: packet.ProtoUDP},
-			Kind: kind, Yours: a[1], Server: a[0], Router: a[2], Resolver: a[3], Hardware: mac, Lease: 3600,
+			Kind: kind, Client: has, Yours: a[1], Server: a[0], Router: a[2], Resolver: a[3], Hardware: mac, Lease: 3600,
 		})
 	}
 	return err

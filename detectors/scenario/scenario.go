@@ -235,7 +235,7 @@ var events = map[string]func(*item, []string) error{
 	"claims": (*item).claim,
 	"proves": (*item).prove,
 	"whohas": (*item).whoHas, "isat": (*item).isAt, "hails": (*item).hail, "registers": (*item).register, "answers": (*item).answer,
-	"offers": (*item).serve, "acks": (*item).serve, "via": (*item).via, "tunes": (*item).tune, "dials": (*item).dial, "redirects": (*item).redirect,
+	"offers": (*item).serve, "acks": (*item).serve, "renews": (*item).serve, "via": (*item).via, "tunes": (*item).tune, "dials": (*item).dial, "redirects": (*item).redirect,
 }
 
 // dictionary is what {word} draws from.
