@@ -129,6 +129,7 @@ type Link struct {
 	ops  uint64
 	up   uint64
 	down uint64
+	told [2][2]uint64 // packets and payload that the last report told, by direction
 }
 
 // Open opens a TCP connection.
@@ -159,13 +160,35 @@ func (l *Link) Carry(up, down uint64) *Link {
 	return l
 }
 
-// Close ends the connection; its record is known a little later. It returns the time of the last packet.
+// Close ends the connection; its record is known a little later, and one every five minutes before. It returns the time of
+// the last packet.
 func (l *Link) Close() packet.Time {
 	up, down := 4+l.ops+l.up/1400, 4+l.ops+l.down/1400
-	r := record(l.conn, l.At, flows.SF, "ShADadFf", l.app, [2]uint64{up, down}, [2]uint64{l.up, l.down})
-	side := shape(up+down, l.up, l.down)
+	all := [2]uint64{l.up, l.down}
+	k := 1
+	for at := l.conn.Start.Add(reports * time.Minute); at < l.At; at = at.Add(reports * time.Minute) {
+		share := at.Sub(l.conn.Start).Seconds() / l.At.Sub(l.conn.Start).Seconds()
+		part := func(n uint64) uint64 { return uint64(float64(n) * share) }
+		l.report(at, at, flows.S1, "ShADad", uint32(k), [2]uint64{part(up), part(down)}, [2]uint64{part(l.up), part(l.down)})
+		k++
+	}
+	l.report(l.At.Add(linger), l.At, flows.SF, "ShADadFf", uint32(k), [2]uint64{up, down}, all)
+	return l.At
+}
+
+// report enters a record of the connection, the last one where it ended.
+func (l *Link) report(at, last packet.Time, state flows.State, history string, k uint32, packets, payload [2]uint64) {
+	r := record(l.conn, last, state, history, l.app, packets, payload)
+	r.Final, r.Report = state == flows.SF, k
+	for d := range l.told {
+		r.Delta[d].Packets -= l.told[d][0]
+		r.Delta[d].PayloadBytes -= l.told[d][1]
+		r.Delta[d].IPBytes = r.Delta[d].PayloadBytes + 40*r.Delta[d].Packets
+		l.told[d] = [2]uint64{packets[d], payload[d]}
+	}
+	side := shape(packets[0]+packets[1], payload[0], payload[1], l.conn.Start, last)
 	meta := l.s.meta()
-	l.s.Take(l.At.Add(linger), func(o *flows.Out) {
+	l.s.Take(at, func(o *flows.Out) {
 		r.LastRef, r.FirstRef = meta.Ref, flows.Ref{Frame: meta.Ref.Frame - 1}
 		r.Meta = meta
 		if side != nil {
@@ -173,7 +196,6 @@ func (l *Link) Close() packet.Time {
 		}
 		o.Record(r)
 	})
-	return l.At
 }
 
 // record makes the final record of a connection.
@@ -209,8 +231,8 @@ func record(c flows.Conn, last packet.Time, state flows.State, history string, a
 	return r
 }
 
-// shape is the side record of a longer connection: its first sizes and the bytes of the last five minutes.
-func shape(packets, up, down uint64) *flows.Side {
+// shape is the side record of a longer connection: its first sizes and the bytes of the last minutes, all alike.
+func shape(packets, up, down uint64, from, last packet.Time) *flows.Side {
 	if packets <= 16 {
 		return nil
 	}
@@ -222,9 +244,67 @@ func shape(packets, up, down uint64) *flows.Side {
 		}
 		s.Gaps[i] = 3000
 	}
-	s.Minutes[0] = [2]uint64{up, down}
+	const minute = packet.Time(time.Minute)
+	s.From = max(from-from%minute, last-last%minute-5*minute)
+	n := uint64((last - from + minute) / minute)
+	for m := range int((last-s.From)/minute) + 1 {
+		s.Minutes[m] = [2]uint64{up / n, down / n}
+	}
 	s.Bursts, s.BurstBytes = [2]uint32{1, 1}, [2]uint64{up, down}
 	return s
+}
+
+// reports is how often an open connection is told of, in minutes.
+const reports = 5
+
+// Minutes is a TCP connection with its bytes by minutes, told of every five as long ones are.
+func (s *Scene) Minutes(at packet.Time, from, to packet.Addr, port uint16, app flows.App, bytes [][2]uint64) packet.Time {
+	c := s.conn(at, from, to, port, packet.ProtoTCP)
+	first := at - at%packet.Time(time.Minute)
+	last := first.Add(time.Duration(len(bytes)) * time.Minute)
+	var total, told [2]uint64
+	for k := 0; k < len(bytes); k += reports {
+		n := min(reports, len(bytes)-k)
+		side := &flows.Side{Num: 32, From: first.Add(time.Duration(k) * time.Minute), Bursts: [2]uint32{uint32(k + n), uint32(k + n)}}
+		for m, x := range bytes[k : k+n] {
+			side.Minutes[m] = x
+			total[0], total[1] = total[0]+x[0], total[1]+x[1]
+		}
+		final, until := k+n == len(bytes), side.From.Add(time.Duration(n)*time.Minute)
+		history := "ShADad"
+		state := flows.S1
+		if final {
+			history, state = "ShADadFf", flows.SF
+		}
+		r := record(c, until-1, state, history, app, [2]uint64{4 + total[0]/1400, 4 + total[1]/1400}, total)
+		r.Final, r.Report = final, uint32(k/reports+1)
+		for d := range told {
+			r.Delta[d].PayloadBytes -= told[d]
+			r.Delta[d].IPBytes -= told[d]
+		}
+		told = total
+		meta := s.meta()
+		if final {
+			until = until.Add(linger)
+		}
+		s.Take(until, func(o *flows.Out) {
+			r.Meta, r.LastRef, r.FirstRef = meta, meta.Ref, flows.Ref{Frame: meta.Ref.Frame - 1}
+			r.Side = o.PutSide(side)
+			o.Record(r)
+		})
+	}
+	return last
+}
+
+// Pass is a host that passes on what it receives, both ways, for so many minutes: a proxy, or an intruder's way through.
+func (s *Scene) Pass(at packet.Time, from, via, to packet.Addr, port, onward uint16, minutes int) packet.Time {
+	in, out := make([][2]uint64, minutes), make([][2]uint64, minutes)
+	for m := range in {
+		up, down := uint64(2000+s.Rand.ExpFloat64()*60000), uint64(2000+s.Rand.ExpFloat64()*200000)
+		in[m], out[m] = [2]uint64{up, down}, [2]uint64{up + up/64, down + down/64}
+	}
+	s.Minutes(at.Add(200*time.Millisecond), via, to, onward, flows.AppTLS, out)
+	return s.Minutes(at, from, via, port, flows.AppUnknown, in)
 }
 
 // Flow is a TCP connection of which only sizes are known, from start to end.
@@ -366,6 +446,9 @@ func (l *lease) say(at packet.Time, kind flows.DHCPKind) {
 	}
 	if kind == flows.DHCPOffer || kind == flows.DHCPAck {
 		d.Yours, d.Server, d.Router, d.Resolver, d.Lease = l.gets, l.server, l.router, l.resolver, 8*3600
+		if !l.renew && l.router != l.server && (l.gets[13] != l.server[13] || l.gets[14] != l.server[14]) { // the router of another network relays
+			d.Relay = l.router
+		}
 		d.From = packet.MAC{2, 0, l.server[12], l.server[13], l.server[14], l.server[15]}
 		l.s.Take(at, func(o *flows.Out) { o.DHCP(&d) })
 		return

@@ -78,7 +78,7 @@ func (l *Link) LogOn(who Account, over flows.App, status uint32) *Link {
 		s.Ticket(l.At, l.conn.Orig, who, service+s.name(to), 18)
 		l.Wait(3 * time.Millisecond)
 	}
-	challenge := s.Rand.Uint64()
+	challenge, proof := s.Rand.Uint64(), s.Rand.Uint64()|1
 	workstation := who.Workstation
 	if workstation == "" {
 		workstation = s.name(l.conn.Orig)
@@ -93,6 +93,7 @@ func (l *Link) LogOn(who Account, over flows.App, status uint32) *Link {
 			a.Method = flows.AuthNTLM
 			a.User, a.Domain, a.Workstation, a.Server = o.PutString(who.User), o.PutString(who.Domain), o.PutString(workstation), o.PutString(server)
 			binary.LittleEndian.PutUint64(a.Challenge[:], challenge)
+			binary.LittleEndian.PutUint64(a.Proof[:], proof)
 		}
 		o.Auth(&a)
 	})
@@ -505,9 +506,9 @@ func (s *Scene) Coerce(at packet.Time, from, to packet.Addr, who Account, efs bo
 	return l.Close()
 }
 
-// Relay hands one server's challenge to a victim and the victim's answer to that server: the same challenge shows twice.
+// Relay hands one server's challenge to a victim and the victim's answer to that server: the same challenge and answer show twice.
 func (s *Scene) Relay(at packet.Time, victim, liar, server packet.Addr, who Account) packet.Time {
-	challenge := s.Rand.Uint64()
+	challenge, proof := s.Rand.Uint64(), s.Rand.Uint64()|1
 	ends := at
 	for _, p := range [][2]packet.Addr{{victim, liar}, {liar, server}} {
 		l := s.Open(at, p[0], p[1], 445, flows.AppSMB)
@@ -519,6 +520,7 @@ func (s *Scene) Relay(at packet.Time, victim, liar, server packet.Addr, who Acco
 				User: o.PutString(who.User), Domain: o.PutString(who.Domain), Workstation: o.PutString(workstation), Server: o.PutString(name),
 			}
 			binary.LittleEndian.PutUint64(a.Challenge[:], challenge)
+			binary.LittleEndian.PutUint64(a.Proof[:], proof)
 			o.Auth(&a)
 		})
 		ends = l.Close()

@@ -73,6 +73,14 @@ func (s *site) administer(d *admin) {
 	}
 	from := d.from.addr
 	x := s.rng.Float64()
+	if d.unix && x > 0.9 { // by a jump host's desktop
+		s.did(from, "administrator: RDP, then SSH")
+		j := s.some(jump)
+		a.RDP(now, from, j.addr, d.who, 20)
+		s.jump(from, j.addr, server.addr, now.Add(90*time.Second))
+		a.SSH(now.Add(90*time.Second), j.addr, server.addr, 0, true, 1+int(s.exp(10*time.Minute)/time.Minute))
+		return
+	}
 	if d.unix {
 		s.did(from, "administrator: SSH")
 		fails := d.keys
@@ -97,7 +105,15 @@ func (s *site) administer(d *admin) {
 			j := s.some(jump)
 			a.RDP(now, from, j.addr, d.who, minutes+2)
 			now, from = now.Add(time.Minute), j.addr
-			s.did(from, "administrator: RDP")
+			s.jump(d.from.addr, from, server.addr, now)
+		}
+		if other := some(s.rng, d.own); s.chance(0.12) && other != server && other.down <= now { // a file from one server to the next, at the first one's desktop
+			at := now.Add(2 * time.Minute)
+			s.at(at, func() {
+				s.did(server.addr, "administrator goes on from a server")
+				a.Work(at, server.addr, other.addr, d.who, "D$", 1, 1, 20*time.Second)
+			})
+			minutes += 4
 		}
 		if d.tools && s.chance(0.1) {
 			a.RDPRestricted(now, from, server.addr, d.who, minutes)
@@ -138,6 +154,12 @@ func (s *site) administer(d *admin) {
 		s.did(d.from.addr, "administrator: database")
 		a.Statement(now, from, s.some(database).addr, d.who.User, "Microsoft SQL Server Management Studio", "SELECT name FROM sys.databases", "EXEC sp_who2")
 	}
+}
+
+// jump writes down who goes through a jump host.
+func (s *site) jump(admin, by, server packet.Addr, at packet.Time) {
+	s.jumps = append(s.jumps, jumped{admin, by, server, at})
+	s.at(at, func() { s.did(by, "administrator: by a jump host") })
 }
 
 // help is the help desk: somebody's screen, somebody's password, a tool for somebody.

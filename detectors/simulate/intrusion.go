@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"neuromast/detectors"
@@ -19,6 +20,7 @@ type Step struct {
 	To        []packet.Addr // whom it reaches; the first is the one that counts
 	Start     packet.Time
 	End       packet.Time
+	User      string // the account, where the wire shows it
 }
 
 // Intrusion is a chain of steps.
@@ -75,6 +77,9 @@ func (x *intruder) begin(i int) {
 	}
 	plan = append(plan, thefts[i%len(thefts)].of(x), x.rise)
 	for h := range hops {
+		if h > 0 && x.r.IntN(4) == 0 {
+			plan = append(plan, x.rise)
+		}
 		plan = append(plan, moves[(i*5+h*7)%len(moves)].of(x))
 		switch x.r.IntN(4) {
 		case 0:
@@ -112,10 +117,21 @@ func (t technique) of(x *intruder) func() packet.Time {
 		from, start := x.at, x.now
 		to, end := t.play(x)
 		if len(to) > 0 {
-			x.what.Steps = append(x.what.Steps, Step{Technique: t.name, ATTACK: t.id, Stage: t.stage, From: from.addr, To: to, Start: start, End: end})
+			x.what.Steps = append(x.what.Steps, Step{Technique: t.name, ATTACK: t.id, Stage: t.stage, From: from.addr, To: to, Start: start, End: end, User: x.shown(t.name)})
 		}
 		return max(x.now, end)
 	}
+}
+
+// shown is the account by which a technique logs on, where the wire shows it: NTLM, and what a desktop's client asks for.
+func (x *intruder) shown(technique string) string {
+	switch {
+	case strings.HasPrefix(technique, "RDP"):
+		return x.who.User
+	case x.who.KDC != (packet.Addr{}), strings.Contains(technique, "SSH"), strings.HasPrefix(technique, "database"), technique == "WinRM":
+		return ""
+	}
+	return x.who.User
 }
 
 // rise is the account that the theft brought: an administrator's, by hash.
@@ -225,6 +241,54 @@ func hop(do func(x *intruder, to packet.Addr) packet.Time, roles ...role) func(*
 		x.clock.at(end, func() { x.at = h })
 		return to, end
 	}
+}
+
+// enter moves on by a session that is held: what follows is done from it.
+func enter(do func(x *intruder, to packet.Addr) packet.Time, roles ...role) func(*intruder) ([]packet.Addr, packet.Time) {
+	return func(x *intruder) ([]packet.Addr, packet.Time) {
+		to := x.pick(1, roles...)
+		if len(to) == 0 {
+			return nil, x.now
+		}
+		end := min(do(x, to[0]), x.now.Add(time.Duration(30+x.r.IntN(120))*time.Second))
+		h := x.byAddr[to[0]]
+		x.clock.at(end, func() { x.at = h })
+		return to, end
+	}
+}
+
+// Techniques that other files name.
+const (
+	wormSpreads   = "worm"
+	internalProxy = "internal proxy"
+)
+
+// spread is a worm: every host that it takes takes two more within minutes.
+func (x *intruder) spread() packet.Time {
+	type taken struct {
+		h  *host
+		at packet.Time
+	}
+	list, had, end := []taken{{x.at, x.now}}, map[packet.Addr]bool{x.at.addr: true}, x.now
+	for i := 0; i < len(list) && len(list) < 15; i++ {
+		from := list[i]
+		at := from.at
+		for range 2 {
+			at = at.Add(time.Duration(20+x.r.IntN(100)) * time.Second)
+			to := x.pick(1, workstation, workstation, workstation, application)
+			if len(to) == 0 || had[to[0]] {
+				continue
+			}
+			had[to[0]] = true
+			done := x.acts.PsExec(at, from.h.addr, to[0], x.who, "mssecsvc2")
+			x.what.Steps = append(x.what.Steps, Step{
+				Technique: wormSpreads, ATTACK: "T1210", Stage: detectors.StageLateral, From: from.h.addr, To: to, Start: at, End: done, User: x.shown(wormSpreads),
+			})
+			list = append(list, taken{x.byAddr[to[0]], done})
+			at, end = done, max(end, done)
+		}
+	}
+	return end
 }
 
 var anyWindows = []role{workstation, workstation, application, fileServer, database}
@@ -416,20 +480,23 @@ var moves = []technique{
 		at := x.acts.CopyTool(x.now, x.at.addr, to, x.who, `ProgramData\svc.exe`)
 		return x.acts.SchTasks(at.Add(20*time.Second), x.at.addr, to, x.who, true)
 	}, anyWindows...)},
-	{"RDP, a person", "T1021.001", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+	{"RDP, a person", "T1021.001", detectors.StageLateral, enter(func(x *intruder, to packet.Addr) packet.Time {
 		return x.acts.RDP(x.now, x.at.addr, to, x.who, 5+x.r.IntN(30))
 	}, anyWindows...)},
 	{"RDP, a program", "T1021.001", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
 		return x.acts.RDPScript(x.now, x.at.addr, to, x.who)
 	}, anyWindows...)},
-	{"RDP, restricted administration", "T1550.002", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+	{"RDP, restricted administration", "T1550.002", detectors.StageLateral, enter(func(x *intruder, to packet.Addr) packet.Time {
 		return x.acts.RDPRestricted(x.now, x.at.addr, to, x.who, 5+x.r.IntN(20))
 	}, anyWindows...)},
+	{"RDP to a jump host", "T1021.001", detectors.StageLateral, enter(func(x *intruder, to packet.Addr) packet.Time {
+		return x.acts.RDP(x.now, x.at.addr, to, x.who, 20+x.r.IntN(40))
+	}, jump)},
 	{"tool by SCP, then SSH", "T1570", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
 		at := x.acts.SSHCommand(x.now, x.at.addr, to, 9e6)
 		return x.acts.SSH(at.Add(time.Minute), x.at.addr, to, 0, true, 4)
 	}, linux)},
-	{"SSH", "T1021.004", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
+	{"SSH", "T1021.004", detectors.StageLateral, enter(func(x *intruder, to packet.Addr) packet.Time {
 		return x.acts.SSH(x.now, x.at.addr, to, 0, true, 3+x.r.IntN(20))
 	}, linux)},
 	{"database (xp_cmdshell)", "T1505.001", detectors.StageLateral, hop(func(x *intruder, to packet.Addr) packet.Time {
@@ -455,6 +522,17 @@ var ends = []technique{
 	{"SSH, reverse tunnel", "T1572", detectors.StageC2, func(x *intruder) ([]packet.Addr, packet.Time) {
 		out := addr4(185, 220, 102, byte(1+x.r.IntN(250)))
 		return []packet.Addr{out}, x.acts.ReverseSSH(x.now, x.at.addr, out, 10+x.r.IntN(60))
+	}},
+	{wormSpreads, "T1210", detectors.StageLateral, func(x *intruder) ([]packet.Addr, packet.Time) {
+		return nil, x.spread() // it writes its steps down itself
+	}},
+	{internalProxy, "T1090.001", detectors.StageC2, func(x *intruder) ([]packet.Addr, packet.Time) {
+		by := x.what.leads(&Step{From: x.at.addr, Start: x.now})
+		if by == nil {
+			return nil, 0
+		}
+		out := addr4(185, 220, 103, byte(1+x.r.IntN(250)))
+		return []packet.Addr{out, by.From}, x.acts.Pass(x.now, by.From, x.at.addr, out, 8443, 443, 12+x.r.IntN(40))
 	}},
 	{"upload outside", "T1048.002", detectors.StageExfiltration, func(x *intruder) ([]packet.Addr, packet.Time) {
 		out := addr4(185, 220, 101, byte(1+x.r.IntN(250)))

@@ -33,6 +33,8 @@ type heard struct {
 	end      packet.Time // when it was last said
 	noticeAt packet.Time // when its risk first reached a notice's, 0: never
 	alarmAt  packet.Time
+	switched bool // it tells that the account changed
+	worm     bool
 }
 
 // told is an incident over all its records.
@@ -61,13 +63,13 @@ type meter struct {
 	incidents map[string]*told
 	kinds     [flows.KindSQL + 1]uint64
 	items     uint64
-	hour      int64
-	edges     map[[2]packet.Addr]struct{}
-	edgeHours uint64 // pairs of hosts with a log-on or a session between them, each hour anew
+	seen      map[edge]struct{} // pairs of hosts with a log-on or a session between them, each hour anew
+	signals   map[string]*said
+	order     []*said
 }
 
 func newMeter(cfg Config) *meter {
-	return &meter{cfg: cfg, byID: map[string]*heard{}, incidents: map[string]*told{}, edges: map[[2]packet.Addr]struct{}{}}
+	return &meter{cfg: cfg, byID: map[string]*heard{}, incidents: map[string]*told{}, seen: map[edge]struct{}{}, signals: map[string]*said{}}
 }
 
 // finding takes a record of a finding.
@@ -78,6 +80,9 @@ func (m *meter) finding(f *detectors.Finding) {
 		h = &heard{rule: f.Rule.ID, stage: f.Rule.Stage, actor: f.Actor.Addr, target: f.Target.Addr, start: cmp.Or(f.Start, f.At)}
 		m.byID[id] = h
 		m.found = append(m.found, h)
+	}
+	for _, t := range f.Techniques {
+		h.switched, h.worm = h.switched || t.ID == "T1078", h.worm || t.ID == "T1210"
 	}
 	h.start, h.related = min(h.start, cmp.Or(f.Start, f.At)), f.Related
 	if f.State != detectors.StateClose || h.end == 0 { // a close says nothing new
@@ -122,18 +127,15 @@ func (m *meter) count(b *flows.Batch) {
 			c = &b.RDP[it.Index].Conn
 		case flows.KindSSH:
 			c = &b.SSH[it.Index].Conn
+		case flows.KindSQL:
+			c = &b.SQL[it.Index].Conn
 		default:
 			continue
 		}
 		if it.At.Sub(Start) < time.Duration(m.cfg.Learn)*24*time.Hour {
 			continue // rates are of the days after
 		}
-		if hour := int64(it.At) / int64(time.Hour); hour != m.hour {
-			m.edgeHours += uint64(len(m.edges))
-			m.hour = hour
-			clear(m.edges)
-		}
-		m.edges[[2]packet.Addr{c.Orig, c.Resp}] = struct{}{}
+		m.seen[edge{c.Orig, c.Resp, hourOf(it.At)}] = struct{}{}
 	}
 }
 
@@ -146,6 +148,12 @@ func (h *heard) belongs(s *Step) bool {
 		return false
 	}
 	reached := func(a packet.Addr) bool { return slices.Contains(s.To, a) }
+	if h.rule == "graph.path" && len(h.related) > 0 { // a tree: it names both ends of each of its steps
+		return slices.Contains(h.related, s.From) && slices.ContainsFunc(h.related, reached)
+	}
+	if h.rule == "graph.relay" { // of the host that passes on, whoever uses it
+		return h.target == s.From && h.start <= s.End.Add(5*time.Minute)
+	}
 	if h.actor == s.From {
 		if h.target != (packet.Addr{}) && internal(h.target) {
 			return reached(h.target)
@@ -260,6 +268,7 @@ type Result struct {
 	Strangers      Tally  // of the acting hosts in true incidents, those that no intruder held
 	Moves          Tally  // of the moves from host to host in true incidents, those that an intruder made
 	Example        string // a false incident's message
+	Graph          *GraphResult
 	Engine         engine.Stats
 }
 
@@ -286,10 +295,9 @@ func (r *Result) technique(s *Step) *TechniqueResult {
 
 // result holds what was heard against the truth.
 func (m *meter) result(s *site, stats engine.Stats) *Result {
-	m.edgeHours += uint64(len(m.edges))
 	r := &Result{
 		Plays: []Config{m.cfg}, Items: m.items, Days: m.cfg.Days - m.cfg.Learn, HostDays: float64(m.cfg.Hosts * (m.cfg.Days - m.cfg.Learn)),
-		EarlyDays: float64(m.cfg.Hosts * m.cfg.Learn), Edges: m.edgeHours, Engine: stats,
+		EarlyDays: float64(m.cfg.Hosts * m.cfg.Learn), Edges: uint64(len(m.seen)), Engine: stats,
 	}
 	type step struct {
 		in    int
@@ -303,10 +311,6 @@ func (m *meter) result(s *site, stats engine.Stats) *Result {
 				steps = append(steps, &step{in: n, at: &i.Steps[k]})
 			}
 		}
-	}
-	type edge struct {
-		actor, target packet.Addr
-		hour          int64
 	}
 	wrong := [2]map[edge]bool{{}, {}}
 	for _, h := range m.found {
@@ -359,7 +363,7 @@ func (m *meter) result(s *site, stats engine.Stats) *Result {
 			x.Causes[0][s.why(h.actor, h.noticeAt)]++
 		}
 		if internal(h.target) {
-			e := edge{h.actor, h.target, int64(h.noticeAt) / int64(time.Hour)}
+			e := edge{h.actor, h.target, hourOf(h.noticeAt)}
 			wrong[0][e] = true
 			if h.alarmAt != 0 {
 				wrong[1][e] = true
@@ -387,7 +391,7 @@ func (m *meter) result(s *site, stats engine.Stats) *Result {
 			alarm, named := packet.Time(0), false
 			for _, h := range st.found {
 				t.Rules[h.rule]++
-				named = named || h.actor == st.at.From && (slices.Contains(st.at.To, h.target) || slices.ContainsFunc(h.related, func(a packet.Addr) bool { return slices.Contains(st.at.To, a) }))
+				named = named || (h.actor == st.at.From || h.rule == "graph.path") && (slices.Contains(st.at.To, h.target) || slices.ContainsFunc(h.related, func(a packet.Addr) bool { return slices.Contains(st.at.To, a) }))
 				if h.alarmAt != 0 && (alarm == 0 || h.alarmAt < alarm) {
 					alarm = h.alarmAt
 				}
@@ -440,6 +444,7 @@ func (m *meter) result(s *site, stats engine.Stats) *Result {
 		r.Intrusions = append(r.Intrusions, out)
 	}
 	r.judge(s, stories)
+	r.Graph = m.graph(s)
 	r.finish()
 	return r
 }
@@ -547,6 +552,7 @@ func (r *Result) Add(o *Result) {
 			y.Rules[k] += n
 		}
 	}
+	r.Graph.add(o.Graph, r.Days, o.Days)
 	r.Plays = append(r.Plays, o.Plays...)
 	r.Intrusions = append(r.Intrusions, o.Intrusions...)
 	r.Items += o.Items

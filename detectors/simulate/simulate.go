@@ -64,7 +64,7 @@ func Play(cfg Config, dets []detectors.Detector) (*Result, error) {
 	s := newSite(cfg)
 	m := newMeter(cfg)
 	joined := incident.New(incident.Default(), internal, m.incident)
-	e := engine.New(dets, engine.Config{Internal: internal, Publish: m.finding, Signal: joined.Take})
+	e := engine.New(dets, engine.Config{Internal: internal, Publish: m.finding, Signal: func(x *detectors.Signal) { m.signal(x); joined.Take(x) }})
 	s.begin()
 	s.intrude()
 	s.run(func(b *flows.Batch) {

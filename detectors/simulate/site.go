@@ -86,6 +86,7 @@ type site struct {
 	pace   []float64 // of what people do
 	gone   []packet.Addr
 	plan   []*Intrusion
+	jumps  []jumped
 	deeds  map[packet.Addr][]deed
 }
 

@@ -198,7 +198,7 @@ func (s *site) moves() {
 	s.did(h.addr, "address goes to another machine")
 	other := h.mac
 	other[5] ^= 0x40
-	s.honest.Lease(s.now, other, h.addr, h.dc.addr, h.router(), h.dc.addr, h.name+"-new", false)
+	s.honest.Lease(s.now, other, h.addr, h.dc.addr, h.router(), s.byRole[controller][0].addr, h.name+"-new", false)
 	announce := s.now.Add(time.Second)
 	s.honest.Announce(announce, h.addr, other)
 	h.mac = other

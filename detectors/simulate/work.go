@@ -19,8 +19,11 @@ func (s *site) begin() {
 			s.every(h, time.Hour, time.Hour, s.replicate)
 		case application:
 			s.every(h, 4*time.Hour, 4*time.Hour, s.serve)
-			if h == s.byRole[application][0] {
+			switch n := len(s.byRole[application]); h {
+			case s.byRole[application][0]:
 				s.nightly(h, 3*time.Hour, s.identities)
+			case s.byRole[application][min(1, n-1)]:
+				s.nightly(h, 9*time.Hour, s.front)
 			}
 		case mailServer:
 			s.every(h, 20*time.Minute, 20*time.Minute, s.addresses)
@@ -34,6 +37,7 @@ func (s *site) begin() {
 			s.nightly(h, 23*time.Hour, s.assess)
 		case deployment:
 			s.nightly(h, 10*time.Hour, s.deploy)
+			s.nightly(h, 4*time.Hour, s.distribute)
 		case printer, thing:
 			s.every(h, 4*time.Hour, 4*time.Hour, s.idle)
 		case gateway:
@@ -89,9 +93,9 @@ func (s *site) arrive(h *host) {
 	h.here = true
 	a, at := s.honest, s.now
 	renew := s.chance(0.8)
-	a.Lease(at, h.mac, h.addr, h.dc.addr, h.router(), h.dc.addr, h.name, renew)
+	a.Lease(at, h.mac, h.addr, h.dc.addr, h.router(), s.byRole[controller][0].addr, h.name, renew)
 	if other := s.some(controller); !renew && other != h.dc { // two servers share the leases: both offer
-		a.Offer(at.Add(3*time.Millisecond), h.mac, h.addr, other.addr, h.router(), other.addr)
+		a.Offer(at.Add(3*time.Millisecond), h.mac, h.addr, other.addr, h.router(), s.byRole[controller][0].addr)
 	}
 	a.Resolve(at.Add(time.Second), h.addr, h.mac, h.router(), s.lives)
 	a.Ask(at.Add(2*time.Second), h.addr, h.dc.addr, "_ldap._tcp.dc._msdcs."+domain, 33, "0 100 389 "+h.dc.name+"."+domain)
@@ -145,13 +149,14 @@ const (
 	peers    = 0.5
 	shared   = 0.004
 	others   = 0.3
+	links    = 0.4
 )
 
 // pace cumulates those rates, the bulk thinned by volume; what is rare stays as it is.
 func pace(volume float64) (out []float64) {
 	sum := 0.0
 	for _, n := range []float64{
-		visits * volume, mails * volume, fileWork * volume, intranet * volume, prints, tickets * volume, typos, calls, uploads, updates, policies, peers, shared, others,
+		visits * volume, mails * volume, fileWork * volume, intranet * volume, prints, tickets * volume, typos, calls, uploads, updates, policies, peers, shared, others, links,
 	} {
 		sum += n
 		out = append(out, sum)
@@ -254,6 +259,14 @@ func (s *site) act(h *host, what int) {
 	case 12: // a folder that a colleague shares
 		if p := s.some(workstation); p != h && p.here {
 			a.Work(now, h.addr, p.addr, h.account(), "Exchange", 2, 1, 10*time.Second)
+		}
+	case 14: // a name of the neighbourhood, that DNS doesn't know
+		p := s.some(workstation)
+		if s.chance(0.3) {
+			p = s.some(printer)
+		}
+		if p != h && p.addr[14] == h.addr[14] && (p.here || p.role == printer) {
+			a.Link(now, h.addr, p.addr, p.name)
 		}
 	case 13: // another server than usual
 		server := s.some(application)
@@ -415,10 +428,43 @@ func (s *site) deploy(h *host) {
 	}
 }
 
+// distribute is the night in which new programs go to the distribution point, from which it goes on to a branch's server;
+// clients fetch them there.
+func (s *site) distribute(h *host) {
+	point := s.byRole[fileServer][0]
+	who := acts.Account{Domain: netbio, User: "svc-deploy", KDC: h.dc.addr}
+	s.did(h.addr, "programs to the distribution point")
+	at := s.honest.CopyTool(s.now, h.addr, point.addr, who, fmt.Sprintf(`SCCMContentLib\p%d.exe`, s.rng.IntN(4000)))
+	s.at(at.Add(5*time.Minute), func() {
+		s.did(point.addr, "distribution point passes programs on")
+		branch := s.byRole[fileServer][len(s.byRole[fileServer])-1]
+		if branch != point {
+			s.honest.CopyTool(s.now, point.addr, branch.addr, who, fmt.Sprintf(`SCCMContentLib\p%d.exe`, s.rng.IntN(4000)))
+		}
+	})
+}
+
+// front is a server that passes people's long transfers on to one behind it, a few a day.
+func (s *site) front(h *host) {
+	if weekend(s.now) {
+		return
+	}
+	behind := s.byRole[application][min(2, len(s.byRole[application])-1)]
+	for range 1 + s.rng.IntN(4) {
+		s.at(s.now.Add(time.Duration(s.rng.Int64N(int64(8*time.Hour)))), func() {
+			if o := s.some(workstation); o.here {
+				s.did(h.addr, "reverse proxy")
+				s.did(o.addr, "transfer through a reverse proxy")
+				s.honest.Pass(s.now, o.addr, h.addr, behind.addr, 443, 8443, 9+s.rng.IntN(20))
+			}
+		})
+	}
+}
+
 // idle is a printer or a thing: a lease, its cloud, the time.
 func (s *site) idle(h *host) {
 	a := s.honest
-	a.Lease(s.now, h.mac, h.addr, h.dc.addr, h.router(), h.dc.addr, h.name, true)
+	a.Lease(s.now, h.mac, h.addr, h.dc.addr, h.router(), s.byRole[controller][0].addr, h.name, true)
 	a.Ask(s.now.Add(time.Second), h.addr, h.dc.addr, "telemetry.things.example", 1, "198.51.100.7")
 	a.TLS(s.now.Add(2*time.Second), h.addr, addr4(198, 51, 100, 7), 443, "telemetry.things.example", "t12d0907h1_ba8e8a3cd2a9_de3eb69493ac", 2*time.Second, 2500, 1500)
 	a.Datagrams(s.now.Add(3*time.Second), h.addr, h.dc.addr, 123, flows.AppNTP, time.Second, 48, 48)

@@ -4,11 +4,13 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"neuromast/detectors/catalog"
@@ -27,41 +29,51 @@ func run(args []string, stdout io.Writer) (err error) {
 	f := flag.NewFlagSet("evaluate", flag.ContinueOnError)
 	hosts := f.Int("hosts", 1000, "hosts of the site")
 	days := f.Int("days", 14, "days of packet time")
-	learn := f.Int("learn", 5, "days before intrusions, whose false findings are told apart")
+	learn := f.Int("learn", 7, "days before intrusions, whose false findings are told apart; rules of the graph weigh in full from seven on")
 	seed := f.Uint64("seed", 1, "first seed; each play takes the next")
 	plays := f.Int("plays", 1, "how often to play")
 	intrusions := f.Int("intrusions", 8, "intrusions of each play; many share hosts, which none of them does in earnest")
 	volume := f.Float64("volume", 1, "share of the daily bulk that is played")
+	jobs := f.Int("jobs", min(2, runtime.NumCPU()), "plays at a time")
 	large := f.Bool("large", false, "add one play of 10,000 hosts and 7 days with volume 0.3 and 40 intrusions")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	var all *simulate.Result
-	play := func(c simulate.Config) error {
+	if *plays < 1 {
+		return fmt.Errorf("-plays: %d, want at least 1", *plays)
+	}
+	play := func(c simulate.Config) (*simulate.Result, error) {
 		dets, err := catalog.Build(catalog.Default(), nil, nil)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		started := time.Now()
 		r, err := simulate.Play(c, dets)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var mem runtime.MemStats
 		runtime.ReadMemStats(&mem)
 		fmt.Fprintf(os.Stderr, "%d hosts, %d days, seed %d: %d items in %v, %d MB\n", c.Hosts, c.Days, c.Seed, r.Items, time.Since(started).Round(time.Second), mem.Sys>>20)
-		if all == nil {
-			all = r
-		} else {
-			all.Add(r)
-		}
-		return nil
+		return r, nil
 	}
+	results, failed := make([]*simulate.Result, *plays), make([]error, *plays)
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, max(1, *jobs))
 	for i := range *plays {
-		c := simulate.Config{Hosts: *hosts, Days: *days, Learn: *learn, Seed: *seed + uint64(i), Intrusions: *intrusions, Volume: *volume}
-		if err := play(c); err != nil {
-			return err
-		}
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			results[i], failed[i] = play(simulate.Config{Hosts: *hosts, Days: *days, Learn: *learn, Seed: *seed + uint64(i), Intrusions: *intrusions, Volume: *volume})
+		})
+	}
+	wait.Wait()
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
+	all := results[0]
+	for _, r := range results[1:] {
+		all.Add(r)
 	}
 	w := bufio.NewWriter(stdout)
 	fmt.Fprint(w, preface)
@@ -69,12 +81,12 @@ func run(args []string, stdout io.Writer) (err error) {
 		return err
 	}
 	if *large {
-		all = nil
-		if err := play(simulate.Config{Hosts: 10000, Days: 7, Learn: 4, Seed: *seed + 100, Intrusions: 40, Volume: 0.3}); err != nil {
+		r, err := play(simulate.Config{Hosts: 10000, Days: 7, Learn: 4, Seed: *seed + 100, Intrusions: 40, Volume: 0.3})
+		if err != nil {
 			return err
 		}
 		fmt.Fprint(w, "\n# A site of 10,000 hosts\n\n")
-		if err := all.Markdown(w); err != nil {
+		if err := r.Markdown(w); err != nil {
 			return err
 		}
 	}
