@@ -39,13 +39,14 @@ Hand: A runs a service on B (new, 0.5 + 2), B ten minutes later on C (new): f = 
 # Units, state, cost
 
 Nats and packet time. 16,384 hosts of 16 sessions each way, 250 bytes each; least recently used out first, counted. 1,024 open trees
-of at most 64 hops. The pairs of jump hosts in a filter of 1.3 MB.
+of at most 64 hops; a chain has at most twelve. The pairs of jump hosts in a filter of 1.3 MB.
 
 # Blind to
 
 Chains through hosts whose sessions the sensor does not see; an intruder who waits longer than four hours at each host (the
-correlation of signals goes further); steps that look like B's own routine;
-an intruder at an administrator's own host who reaches what that host administers anyway.
+correlation of signals goes further); steps that look like B's own routine; an intruder at an
+administrator's own host who reaches what that host administers anyway; what an encrypted SMB session runs, and exploits of
+remote procedures, which are no sessions here.
 
 # Look-alikes
 

@@ -44,7 +44,7 @@ const (
 	cookieLen = 9 // of names that remote desktop clients tell
 
 	maxEdges  = 16 // remembered of a host, each way
-	maxDepth  = 6
+	maxDepth  = 12
 	maxTrees  = 1024
 	maxHops   = 64 // of a tree
 	maxUsers  = 8192
@@ -269,7 +269,7 @@ func (d *Detector) explain(env detectors.Env, s *session) {
 	jump := g.Role(s.from) == hostgraph.JumpHost
 	var open []*session
 	for _, e := range h.in {
-		if e.from != s.to && e.from != s.from && mayLead(e, s) && !e.follows(s) {
+		if e.from != s.to && e.from != s.from && mayLead(e, s) && !e.follows(s) && e.depth() < maxDepth {
 			open = append(open, e)
 		}
 	}
@@ -346,6 +346,14 @@ func (e *session) follows(s *session) bool {
 		e = e.parent
 	}
 	return false
+}
+
+// depth is how many sessions the chain that ends with e has; no longer ones are made, so that the ones of long ago are let go.
+func (e *session) depth() (n int) {
+	for ; e != nil && n < maxDepth; n++ {
+		e = e.parent
+	}
+	return n
 }
 
 // root is the first session of the chain that ends with e.

@@ -175,6 +175,26 @@ func TestWorm(t *testing.T) {
 	}
 }
 
+// TestDepth: a chain without end is cut into ones of twelve steps, so that what is over can be forgotten.
+func TestDepth(t *testing.T) {
+	var text strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&text, "\n%dm 10.0.0.%d -> 10.0.0.%d smb psexec user CORP\\adm", 10*i, 10+i, 11+i)
+	}
+	for _, f := range play(t, text.String()) {
+		if len(f.Related) > maxDepth+1 {
+			t.Errorf("%d hosts: %s", len(f.Related), f.Message)
+		}
+	}
+	a := &session{}
+	for range 20 {
+		a = &session{parent: a}
+	}
+	if a.depth() != maxDepth {
+		t.Errorf("%d deep", a.depth())
+	}
+}
+
 // TestStepsReachTheCorrelation: each step is a signal; one that follows names its cause.
 func TestStepsReachTheCorrelation(t *testing.T) {
 	var got []string
