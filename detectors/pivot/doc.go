@@ -13,7 +13,7 @@ heavier direction within 5 % of each other in sum, at least 64 KB, and Pearson's
 minute say nothing: their coefficient of variation must be 0.2 or more. For minutes without relation r > 0.9 over eight has a
 probability of 1.2e-3 (t = 5.06 with 6 degrees of freedom), and equal sums one of 0.1 or less: 9 nats for one pair. Divided among
 the pairs that a busy host has, and since load balancers do the same by trade: 4 nats. Times 0.3 where the host's role is
-to pass on (gateway, jump host, resolver), times 0.2 where it did so for the same server and port on three earlier days.
+to pass on (gateway, jump host, resolver), times 0.5 where a web server passes on to the inside, times 0.2 where it did so for the same server and port on three earlier days.
 
 Hand: minutes of 10, 80, 20, 60, 5, 90, 40, 30 kB beside the same and 2 % more: r = 1, sums within 2 %: 4 nats (risk 56).
 

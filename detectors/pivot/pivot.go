@@ -19,6 +19,7 @@ import (
 const (
 	relays    = 4.0
 	byTrade   = 0.3
+	inFront   = 0.5
 	equal     = 0.05 // of the sums
 	together  = 0.9  // r
 	varies    = 0.2  // coefficient of variation
@@ -159,6 +160,17 @@ func like(a, b *stream, dir flows.Dir) (l likeness) {
 	return l
 }
 
+// trade is the share that counts of what a host of a role passes on, to the inside or not.
+func trade(role hostgraph.Role, inside bool) (share float64, why string) {
+	switch {
+	case role == hostgraph.Gateway || role == hostgraph.JumpHost || role == hostgraph.Resolver:
+		return byTrade, fmt.Sprintf(" It is taken for a %s, whose trade this is.", role)
+	case role == hostgraph.WebServer && inside:
+		return inFront, " It is taken for a web server, of which many stand in front of others."
+	}
+	return 1, ""
+}
+
 // compare says a pair of flows that carry the same.
 func (d *Detector) compare(env detectors.Env, k detectors.HostKey, a, b *stream) {
 	in, out := a, b
@@ -176,11 +188,8 @@ func (d *Detector) compare(env detectors.Env, k detectors.HostKey, a, b *stream)
 		return
 	}
 	in.done, out.done = true, true
-	nats, why := relays, ""
-	role := env.Graph().Role(env.Host(k).Number)
-	if role == hostgraph.Gateway || role == hostgraph.JumpHost || role == hostgraph.Resolver {
-		nats, why = nats*byTrade, fmt.Sprintf(" It is taken for a %s, whose trade this is.", role)
-	}
+	share, why := trade(env.Graph().Role(env.Host(k).Number), env.Internal(out.conn.Resp))
+	nats := relays * share
 	if windows.Familiar(d.habits.Note(env.Now(), &out.conn, uint64(out.conn.RespPort))) {
 		nats *= windows.Discount
 		why += " It did so on three earlier days."

@@ -13,6 +13,7 @@ import (
 	"neuromast/detectors/engine"
 	"neuromast/detectors/scenario"
 	"neuromast/flows"
+	"neuromast/flows/hostgraph"
 	"neuromast/sensor/packet"
 )
 
@@ -122,6 +123,19 @@ func TestTwins(t *testing.T) {
 	} {
 		if got := play(t, Default(), tt.all...); len(got) != 0 {
 			t.Errorf("%s: %s", tt.what, got[0].Message)
+		}
+	}
+}
+
+// TestTrade: hosts that pass on by trade weigh less; a web server only towards the inside.
+func TestTrade(t *testing.T) {
+	for _, tt := range []struct {
+		role   hostgraph.Role
+		inside bool
+		want   float64
+	}{{hostgraph.JumpHost, true, 0.3}, {hostgraph.Gateway, false, 0.3}, {hostgraph.WebServer, true, 0.5}, {hostgraph.WebServer, false, 1}, {hostgraph.Workstation, true, 1}} {
+		if got, _ := trade(tt.role, tt.inside); got != tt.want {
+			t.Errorf("%v, inside %v: %v, want %v", tt.role, tt.inside, got, tt.want)
 		}
 	}
 }
