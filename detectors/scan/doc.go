@@ -67,8 +67,13 @@ One scan is one finding. Which rule alarms first speaks, and the others' numbers
 hours. The counts wait a minute, since what a walk tells is more. A finding is said anew when it has doubled, else a minute later, or once a day when it is closed by
 then; it counts as grown at each tenfold.
 
-A scanner of the house: after three days with a finding, whose ports are alike (Jaccard >= 0.8 of the 32 least hashes) and on which
-it logged in at fewer than three hosts, what it does within these ports and their networks (/24, /64) is information: 0.7 nats at most.
+A scanner of the house: after three days with a finding, whose ports are alike (Jaccard >= 0.8 of the 32 least hashes), what it
+does within these ports and the networks (/24, /64) of all these days is information: 0.7 nats at most. It may log in, by the
+accounts of the days before, where the host graph takes it for a scanner too, so that it ran nothing anywhere; three hosts that
+let it in by a new account on one day end the habit.
+
+Programs that are new on a host look for printers, screens and the like among its neighbours: where hardly anything else
+failed than at such ports (161, 515, 631, 1900, 5357, 8009, 9100 and their kin) of fewer than 48 hosts, it is a notice of 2 nats.
 
 Hand: of 100 probes that meet 50 refusals 2 seconds apart among 50 answers, L stays below 2; the tenth refusal within a minute
 has a chance of 1.1e-7 where one is usual: 3 nats.

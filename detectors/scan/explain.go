@@ -34,6 +34,7 @@ const (
 	maxWeight        = 8.0 // nats; a scan alone is not an intrusion
 	maxOutsideWeight = 3.5 // the internet scans everybody all day
 	maxRelated       = 32
+	devicesWeight    = 2.0 // of fewer than manyDevices failures where devices are looked for: a notice
 )
 
 // finding tells what a walk has come to.
@@ -57,6 +58,10 @@ func (d *Detector) finding(env detectors.Env, w *walk) *detectors.Finding {
 		f.Rule, f.LLR = w.rule, w.arpLLR()
 	}
 	fromOutside := !env.Internal(w.actor.Addr)
+	devices := !fromOutside && w.forDevices()
+	if devices {
+		f.LLR = min(f.LLR, devicesWeight)
+	}
 	f.Techniques = w.techniques()
 	if fromOutside {
 		f.LLR = min(f.LLR, maxOutsideWeight)
@@ -92,6 +97,9 @@ func (d *Detector) finding(env detectors.Env, w *walk) *detectors.Finding {
 		f.Counterfactual = fmt.Sprintf("With fewer than %d unanswered addresses within %s nothing would have been said.", arpAsked, phrase.Duration(arpWithin))
 	}
 	f.LookAlikes = w.lookAlikes(fromOutside)
+	if devices {
+		f.LookAlikes = append([]string{fmt.Sprintf("Programs that are new on a host look for printers, screens and the like among its neighbours: below %d hosts this is a notice.", manyDevices)}, f.LookAlikes...)
+	}
 	f.NextSteps = w.nextSteps(fromOutside)
 	return f
 }
@@ -464,14 +472,18 @@ func (f *fan) counterfactual() string {
 }
 
 // knownScanner makes a finding of a scanner of the house information.
-func (d *Detector) knownScanner(f *detectors.Finding, w *walk) {
+func (d *Detector) knownScanner(env detectors.Env, f *detectors.Finding, w *walk) {
 	h := w.habit
-	if !h.known() {
+	if !h.known(roleOf(env, w.actor)) {
 		return
 	}
 	f.LLR = min(f.LLR, habitWeight)
+	by := " and logged in nowhere"
+	if h.users.Len() > 0 {
+		by = fmt.Sprintf(", logged in by %s and ran nothing", phrase.Plural(h.users.Len(), "account"))
+	}
 	f.Evidence = append(f.Evidence, detectors.Evidence{
-		Measure: "days before on which this host scanned the same ports of the same networks and logged in nowhere", Value: float64(h.days), Unit: "days",
+		Measure: "days before on which this host scanned the same ports of the same networks" + by, Value: float64(h.days), Unit: "days",
 		Baseline: "none", Threshold: strconv.Itoa(habitDays),
 	})
 	f.Message += fmt.Sprintf(" It did the same on %s before: a scanner of the house.", phrase.Plural(h.days, "day"))

@@ -6,6 +6,7 @@ import (
 
 	"neuromast/detectors"
 	"neuromast/detectors/stat"
+	"neuromast/flows/hostgraph"
 	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
@@ -229,6 +230,11 @@ func (u *usual) sampleDay(counts [len(slowSpans)]int, known time.Duration) {
 			m.n, m.sum, m.squares = m.n/2, m.sum/2, m.squares/2
 		}
 	}
+}
+
+// roleOf is what the host graph takes a host for.
+func roleOf(env detectors.Env, k detectors.HostKey) hostgraph.Role {
+	return env.Graph().Role(env.Host(k).Number)
 }
 
 // turn samples what an internal host did in its last hour and day, when it is seen in a new one.

@@ -217,8 +217,8 @@ func TestDarkWeighsThree(t *testing.T) {
 	}
 }
 
-// TestScannerOfTheHouse: the same ports of the same network on four days are information; new ports, or a scanner that logs
-// in, are not.
+// TestScannerOfTheHouse: the same ports of the same network on four days are information, also where the scanner logs in every
+// day by an account of its own; new ports, or an account that is new to it, are not.
 func TestScannerOfTheHouse(t *testing.T) {
 	days := func(n int, more string) string {
 		var b strings.Builder
@@ -229,6 +229,13 @@ func TestScannerOfTheHouse(t *testing.T) {
 		}
 		return b.String() + more
 	}
+	loggingIn := func(n int, user string) string {
+		var b strings.Builder
+		for day := range n {
+			fmt.Fprintf(&b, "%dh10m every 1s times 5 10.0.0.5 logs 10.0.1.#+1 smb %s in\n%dh11m every 1s times 40 10.0.0.5 -> 10.0.1.#+60:445 silent\n", 26*day, user, 26*day)
+		}
+		return b.String()
+	}
 	for _, tt := range []struct {
 		name, text string
 		alarm      bool
@@ -236,6 +243,8 @@ func TestScannerOfTheHouse(t *testing.T) {
 		{"third day", days(3, ""), true},
 		{"fourth day", days(4, ""), false},
 		{"fourth day, logging in", days(4, "79h every 1s times 5 10.0.0.5 logs 10.0.1.#+1 smb bob in\n79h1m every 1s times 100 10.0.0.5 -> 10.0.1.#+100:445 silent"), true},
+		{"fourth day, logging in as ever", days(4, loggingIn(4, "svc-scan")), false},
+		{"fourth day, logging in by a new account", days(4, loggingIn(3, "svc-scan")+"78h10m every 1s times 5 10.0.0.5 logs 10.0.1.#+1 smb bob in\n79h1m every 1s times 100 10.0.0.5 -> 10.0.1.#+100:445 silent"), true},
 		{"fourth day, other ports", days(3, "78h every 1s times 200 10.0.0.5 -> 10.0.1.#:5985 silent"), true},
 		{"fourth day, another network", days(3, "78h every 1s times 200 10.0.0.5 -> 10.0.7.#:445 silent"), true},
 	} {
@@ -246,6 +255,21 @@ func TestScannerOfTheHouse(t *testing.T) {
 		last := said[len(said)-1]
 		if alarm := detectors.Risk(last.LLR) >= 47; alarm != tt.alarm || !tt.alarm && detectors.Risk(last.LLR) >= 21 {
 			t.Errorf("%s: weight %v: %s", tt.name, last.LLR, last.Message)
+		}
+	}
+}
+
+// TestDevices: a program that looks for printers among 30 neighbours is a notice, one that asks 60 is a scan, and so are 30 hosts
+// asked for remote desktops.
+func TestDevices(t *testing.T) {
+	const text = "0s every 1s times %d 10.0.0.5 -> 10.0.1.#:%d silent\n5m every 1s times 3 10.0.0.5 -> 10.0.2.#:443 open\n1h 10.0.0.5 -> 10.0.3.1:445 silent"
+	for _, tt := range []struct {
+		hosts, port int
+		alarm       bool
+	}{{30, 9100, false}, {60, 9100, true}, {30, 3389, true}} {
+		f := one(t, "scan.trw", fmt.Sprintf(text, tt.hosts, tt.port))
+		if risk := detectors.Risk(f.LLR); risk >= 47 != tt.alarm || risk < 21 {
+			t.Errorf("%d hosts on port %d: risk %v", tt.hosts, tt.port, risk)
 		}
 	}
 }

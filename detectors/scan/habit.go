@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"neuromast/detectors/stat"
+	"neuromast/flows/hostgraph"
 	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
@@ -13,20 +14,22 @@ import (
 const (
 	habitDays   = 3
 	habitLike   = 0.8 // Jaccard
-	maxLogins   = 3   // hosts that it logged in to on one day: who does is no mere scanner
+	maxLogins   = 3   // hosts that let it in on one day by accounts that are new to it: who does is no mere scanner
 	habitWeight = 0.7 // nats of what a known scanner does: below a notice
 	habitPast   = 35  // days without a finding after which it is a stranger again
 )
 
 // habit is what a host scans, day by day.
 type habit struct {
-	ports, nets stat.Least // of the days before
+	ports, nets stat.Least // of the latest day before; of all days of the habit, since networks take turns
+	users       stat.Least // accounts by which hosts let it in, of all days
 	todayPorts  stat.Least
 	todayNets   stat.Least
+	todayUsers  stat.Least
 	days        int
-	day         int64 // of today's sets
-	last        int64 // day of the latest finding
-	logins      [maxLogins]uint64
+	day         int64             // of today's sets
+	last        int64             // day of the latest finding
+	logins      [maxLogins]uint64 // hosts that let it in today by an account that is not of users
 	numLogins   uint8
 	isPositive  bool // something was found today
 }
@@ -40,19 +43,20 @@ func (h *habit) turn(now packet.Time) {
 		return
 	}
 	if h.isPositive {
-		alike := h.ports.Jaccard(&h.todayPorts) >= habitLike
-		if h.numLogins >= maxLogins || !alike || h.day-h.last > habitPast {
+		if h.numLogins >= maxLogins || h.ports.Jaccard(&h.todayPorts) < habitLike || h.day-h.last > habitPast {
 			h.days = 0
+			h.nets.Reset()
+			h.users.Reset()
 		}
-		if h.numLogins < maxLogins {
-			h.days++
-		}
+		h.days++
 		h.last = h.day
 		h.ports, h.todayPorts = h.todayPorts, h.ports
-		h.nets, h.todayNets = h.todayNets, h.nets
+		h.nets.Join(&h.todayNets)
+		h.users.Join(&h.todayUsers)
 	}
 	h.todayPorts.Reset()
 	h.todayNets.Reset()
+	h.todayUsers.Reset()
 	h.day, h.isPositive, h.numLogins = day, false, 0
 }
 
@@ -63,18 +67,21 @@ func (h *habit) note(now packet.Time, s service, target packet.Addr) {
 	h.todayNets.Add(sketch.HashAddr(network(target)))
 }
 
-// login notes a host that let the scanner in today.
-func (h *habit) login(now packet.Time, server uint64) {
+// login notes a host that let the scanner in today, and by which account.
+func (h *habit) login(now packet.Time, server, user uint64) {
 	h.turn(now)
-	if h.numLogins < maxLogins && !slices.Contains(h.logins[:h.numLogins], server) {
+	h.todayUsers.Add(user)
+	if h.numLogins < maxLogins && !h.users.Has(user) && !slices.Contains(h.logins[:h.numLogins], server) {
 		h.logins[h.numLogins] = server
 		h.numLogins++
 	}
 }
 
-// known says that what the host does today is its habit.
-func (h *habit) known() bool {
+// known says that what the host does today is its habit. One that logs in must be taken for a scanner by the host graph too:
+// it never ran anything anywhere.
+func (h *habit) known(role hostgraph.Role) bool {
 	return h.days >= habitDays && h.day-h.last <= habitPast && h.numLogins < maxLogins &&
+		(role == hostgraph.Scanner || h.users.Len() == 0) &&
 		h.todayPorts.Within(&h.ports) >= habitLike && h.todayNets.Within(&h.nets) >= habitLike
 }
 

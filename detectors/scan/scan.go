@@ -134,13 +134,14 @@ func (d *Detector) Flow(env detectors.Env, r *flows.Record) {
 	}
 }
 
-// Auth takes who lets whom in: a scanner of the house that logs in is no mere scanner.
+// Auth takes who lets whom in: a scanner of the house may log in by its own accounts, as those do that look for what is not
+// patched; one that does so by new accounts is no mere scanner.
 func (d *Detector) Auth(env detectors.Env, a *flows.Auth) {
 	if a.Outcome != flows.Succeeded || a.Anonymous {
 		return
 	}
 	if s := d.internal.Get(detectors.HostKey{Segment: a.Segment, Addr: a.Orig}); s != nil && s.habit != nil {
-		s.habit.login(env.Now(), hashOf(detectors.HostKey{Segment: a.Segment, Addr: a.Resp}))
+		s.habit.login(env.Now(), hashOf(detectors.HostKey{Segment: a.Segment, Addr: a.Resp}), sketch.Hash(env.Batch().Bytes(a.User)))
 	}
 }
 
@@ -552,7 +553,7 @@ func (d *Detector) say(env detectors.Env, s *source, w *walk) {
 	if w.habit != nil {
 		w.habit.turn(env.Now())
 		w.habit.isPositive = true
-		d.knownScanner(f, w)
+		d.knownScanner(env, f, w)
 	}
 	if w.failures() >= 10*w.grew {
 		w.grew, f.Grew = w.failures(), true

@@ -11,6 +11,8 @@ import (
 	"neuromast/detectors"
 	"neuromast/detectors/scenario"
 	"neuromast/flows"
+	"neuromast/flows/hostgraph"
+	"neuromast/flows/identity"
 	"neuromast/sensor/packet"
 )
 
@@ -358,11 +360,18 @@ func TestFlowDoesNotAllocate(t *testing.T) {
 
 type fakeEnv struct{ detectors.Env }
 
-func (*fakeEnv) Now() packet.Time           { return scenario.Start.Add(time.Second) }
-func (*fakeEnv) Batch() *flows.Batch        { return nil }
-func (*fakeEnv) Internal(packet.Addr) bool  { return true }
-func (*fakeEnv) Emit(*detectors.Finding)    {}
-func (*fakeEnv) WakeAt(packet.Time, uint64) {}
+func (*fakeEnv) Now() packet.Time                      { return scenario.Start.Add(time.Second) }
+func (*fakeEnv) Batch() *flows.Batch                   { return nil }
+func (*fakeEnv) Internal(packet.Addr) bool             { return true }
+func (*fakeEnv) Emit(*detectors.Finding)               {}
+func (*fakeEnv) WakeAt(packet.Time, uint64)            {}
+func (*fakeEnv) Host(detectors.HostKey) *identity.Host { return &nobody }
+func (*fakeEnv) Graph() *hostgraph.Graph               { return noGraph }
+
+var (
+	nobody  identity.Host
+	noGraph = hostgraph.New(hostgraph.Default(), identity.New(identity.Default(), scenario.Internal, nil), nil)
+)
 
 func TestConfig(t *testing.T) {
 	if err := Default().Validate(); err != nil {

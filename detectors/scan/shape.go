@@ -137,3 +137,33 @@ func (v *verdict) usualWords() string {
 	}
 	return fmt.Sprintf("mean %s a host (Poisson), %s", phrase.Number(phrase.Round(v.mean)), how)
 }
+
+// devicePorts are those at which programs look for printers, screens, scanners and the like: printing (LPD, IPP, raw), UPnP,
+// web services for devices, Cast, AirPlay, SNMP.
+var devicePorts = [...]uint16{161, 515, 631, 1900, 2869, 5357, 5358, 7000, 8008, 8009, 9100}
+
+// manyDevices is from how many hosts on the search for devices is a scan like others: chosen by us as twice what such
+// programs try of a network when they know nothing.
+const manyDevices = 48
+
+// sparedOthers is how many failures of another kind, and at most half as many as of devices, may come with them: a walk lasts a day.
+const sparedOthers = 2
+
+// forDevices says that devices were looked for and hardly anything else, at not too many hosts. ARP goes before such tries.
+func (w *walk) forDevices() bool {
+	if w.kind != overHosts && w.kind != overAll {
+		return false
+	}
+	devices, asked, others := 0, 0, 0
+	for _, t := range w.tried {
+		switch {
+		case t.service.proto == neighbours:
+			asked++
+		case slices.Contains(devicePorts[:], t.service.port):
+			devices++
+		default:
+			others++
+		}
+	}
+	return others <= sparedOthers && 2*others <= devices && asked <= 2*devices && int(w.failures())*devices < manyDevices*len(w.tried)
+}

@@ -26,6 +26,19 @@ func (l *Least) Add(hash uint64) {
 // Len returns how many hashes are kept: the size of the set up to 32.
 func (l *Least) Len() int { return len(l.h) }
 
+// Has says whether a hash was added; of sets beyond 32 only those hashes can be told that would be kept, others count as added.
+func (l *Least) Has(hash uint64) bool {
+	_, found := slices.BinarySearch(l.h, hash)
+	return found || len(l.h) == least && hash > l.h[least-1]
+}
+
+// Join adds the set o to l.
+func (l *Least) Join(o *Least) {
+	for _, h := range o.h {
+		l.Add(h)
+	}
+}
+
 // Reset empties l.
 func (l *Least) Reset() { l.h = l.h[:0] }
 

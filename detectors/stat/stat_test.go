@@ -103,3 +103,22 @@ func TestSeenErrorRate(t *testing.T) {
 		t.Error("an overfull memory did not rotate")
 	}
 }
+
+// TestLeastJoin: a union has what both had; beyond 32 a hash that would not be kept counts as added.
+func TestLeastJoin(t *testing.T) {
+	var a, b Least
+	for i := range uint64(20) {
+		a.Add(sketch.Mix(i))
+		b.Add(sketch.Mix(i + 10))
+	}
+	a.Join(&b)
+	if a.Len() != 30 || !a.Has(sketch.Mix(29)) || a.Has(sketch.Mix(30)) {
+		t.Errorf("%d of 30 kept, has(29) %v, has(30) %v", a.Len(), a.Has(sketch.Mix(29)), a.Has(sketch.Mix(30)))
+	}
+	for i := range uint64(1000) {
+		a.Add(sketch.Mix(i))
+	}
+	if a.Len() != 32 || !a.Has(^uint64(0)) {
+		t.Errorf("%d kept, the greatest hash told apart: %v", a.Len(), !a.Has(^uint64(0)))
+	}
+}
