@@ -11,6 +11,7 @@ import (
 type Config struct {
 	Enabled    bool    `yaml:"enabled"`     // whether the rules run
 	Threshold  float64 `yaml:"threshold"`   // h in nats: the walk that alarms; 4 to 100. e^h first contacts lie between false alarms
+	FalseADay  float64 `yaml:"false_a_day"` // false alarms a day that the site bears: h is ln(first contacts inside a day / this) where that is more; 0.001 to 100
 	Theta0     float64 `yaml:"theta0"`      // share of first contacts of an honest host that are answered, until measured; 0.6 to 0.99
 	Theta1     float64 `yaml:"theta1"`      // the same of a scanner; 0.01 to 0.5
 	MaxSources int     `yaml:"max_sources"` // internal hosts, and external ones, kept at a time; at least 16
@@ -25,7 +26,7 @@ type Config struct {
 // hosts give no false alarm a month.
 func Default() Config {
 	return Config{
-		Enabled: true, Threshold: 11.5, Theta0: 0.8, Theta1: 0.2, MaxSources: 1 << 15, MaxPairs: 1 << 20,
+		Enabled: true, Threshold: 11.5, FalseADay: 0.1, Theta0: 0.8, Theta1: 0.2, MaxSources: 1 << 15, MaxPairs: 1 << 20,
 		Burst: true, Slow: true, MaxFailed: 1 << 20, MaxAlive: 1 << 17,
 	}
 }
@@ -42,6 +43,7 @@ func (c Config) Validate() error {
 		}
 	}
 	check(c.Threshold >= 4 && c.Threshold <= 100, "threshold", "4 to 100 nats", c.Threshold)
+	check(c.FalseADay >= 0.001 && c.FalseADay <= 100, "false_a_day", "0.001 to 100", c.FalseADay)
 	check(c.Theta0 >= 0.6 && c.Theta0 <= 0.99, "theta0", "0.6 to 0.99", c.Theta0)
 	check(c.Theta1 >= 0.01 && c.Theta1 <= 0.5, "theta1", "0.01 to 0.5", c.Theta1)
 	check(c.MaxSources >= 16, "max_sources", "at least 16", c.MaxSources)

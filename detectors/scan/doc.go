@@ -25,10 +25,21 @@ ports don't count.
 
 A sequential probability ratio test that is reflected at zero (Jung, Paxson, Berger, Balakrishnan 2004; Page 1954):
 L = max(0, L + step), a failure adds ln((1-theta1)/(1-theta0)), an answer adds ln(theta1/theta0). It alarms at L >= h.
-With theta0 = 0.8, theta1 = 0.2 and h = 11.5 that is nine failures in a row. At h the mean number of first contacts
-between false alarms is at least e^h = 98,700 (Lorden 1971). Theta0 is measured: the median over internal hosts of the
-share of first contacts that were answered, between 0.7 and 0.95, once 20 hosts told; 0.8 until then. A stealth probe adds
-ln 30. Each source has walks of its own kind:
+With theta0 = 0.8, theta1 = 0.2 and h = 11.5 that is nine failures in a row. Theta0 is measured over first contacts inside: what
+all but a fourth of the internal hosts surpass, since false alarms come from the worse ones; between 0.7 and 0.9, once 20 hosts
+told; 0.8 until then. At its own theta0 a host has at least e^h = 98,700 first contacts between false alarms (Lorden 1971). By
+the chain of levels, at h = 11.5, and at 0.95 for comparison:
+
+	theta0    in a row    of a host that fails at 2 %    5 %       10 %      15 %      20 %
+	0.8       9           1.7e15                         3.8e11    5.4e8     1.1e7     580,000
+	0.85      7           7.2e11                         1.0e9     6.6e6     310,000   31,800
+	0.9       6           1.1e10                         3.2e7     354,000   24,800    3,790
+	0.95      5           5.8e7                          540,000   15,100    1,910     464
+
+H is what is configured, or ln(first contacts inside a day / 0.1 false alarms a day) where that is more, by 5 nats at most: 10,000
+hosts with ten a day each make 13.8. A stealth probe adds ln 30.
+
+Each source has walks of its own kind:
 
   - over internal hosts, at whatever port: a horizontal scan, or a block; echo requests apart;
   - over external hosts, for each service apart, since peer-to-peer programs fail at a thousand ports: and only where

@@ -41,7 +41,7 @@ const (
 func (d *Detector) finding(env detectors.Env, w *walk) *detectors.Finding {
 	f := &detectors.Finding{
 		Rule: rule, Actor: w.actor, Target: w.target, Start: w.start, End: w.last, WindowStart: w.window,
-		LLR: min(maxWeight, w.peak-d.cfg.Threshold+3),
+		LLR: min(maxWeight, w.peak-d.bound(w)+3),
 	}
 	switch w.kind {
 	case overAll:
@@ -84,10 +84,10 @@ func (d *Detector) finding(env detectors.Env, w *walk) *detectors.Finding {
 			f.Related = append(f.Related, a)
 		}
 	}
-	fewer := int(math.Floor((w.most-d.cfg.Threshold)/max(w.failStep, 0.01))) + 1
+	fewer := int(math.Floor((w.most-d.bound(w))/max(w.failStep, 0.01))) + 1
 	f.Counterfactual = fmt.Sprintf("With %s fewer L would have stayed below %s and nothing been said.",
-		phrase.Plural(fewer, "failure"), phrase.Number(d.cfg.Threshold))
-	if w.lifted && w.peak <= d.cfg.Threshold {
+		phrase.Plural(fewer, "failure"), phrase.Number(d.bound(w)))
+	if w.lifted && w.peak <= d.bound(w) {
 		f.Counterfactual = fmt.Sprintf("With fewer than %d unanswered echo requests to different hosts within a minute nothing would have been said.", echoBurst)
 	}
 	switch w.kind {
@@ -223,7 +223,7 @@ func (d *Detector) evidence(f *detectors.Finding, w *walk) {
 	theta0, measured := d.site.theta0(d.cfg.Theta0)
 	usual := fmt.Sprintf("%s %% answered, assumed", phrase.Number(100*theta0))
 	if measured {
-		usual = fmt.Sprintf("%s %% answered, the median here", phrase.Number(100*theta0))
+		usual = fmt.Sprintf("%s %% answered here but at the worse quarter of hosts", phrase.Number(100*theta0))
 	}
 	add := func(e detectors.Evidence) { f.Evidence = append(f.Evidence, e) }
 	switch {
@@ -234,7 +234,7 @@ func (d *Detector) evidence(f *detectors.Finding, w *walk) {
 		})
 	case w.kind == overAll:
 		w.fan.evidence(f, true)
-	case w.lifted && w.peak <= d.cfg.Threshold:
+	case w.lifted && w.peak <= d.bound(w):
 		add(detectors.Evidence{
 			Measure: "hosts that left an echo request unanswered within a minute", Value: echoBurst, Unit: "hosts",
 			Baseline: "0.1 a minute, assumed", Threshold: fmt.Sprintf("%d (chance alone: 7.7e-8)", echoBurst), Nats: f.LLR,
@@ -242,7 +242,7 @@ func (d *Detector) evidence(f *detectors.Finding, w *walk) {
 	default:
 		add(detectors.Evidence{
 			Measure: "sequential test L of first contacts that fail", Value: phrase.Round(w.peak), Unit: "nats",
-			Baseline: usual, Threshold: "h = " + phrase.Number(d.cfg.Threshold) + " nats", Nats: f.LLR,
+			Baseline: usual, Threshold: "h = " + phrase.Number(d.bound(w)) + " nats", Nats: f.LLR,
 		})
 	}
 	what := "hosts"

@@ -402,3 +402,35 @@ func BenchmarkFailure(b *testing.B) {
 		env.said = env.said[:0]
 	}
 }
+
+// TestHarshSite: 200 clients that fail at one in six of their new contacts inside, 30 a day for ten days, and never at three
+// times as many outside. Were theta0 measured over all, it would be 0.95 and 37 clients be called scanners.
+func TestHarshSite(t *testing.T) {
+	d, env := New(Default()), &clock{}
+	rng := rand.New(rand.NewPCG(11, 13))
+	for day := range time.Duration(10) {
+		for i := range 200 {
+			at := scenario.Start.Add(day*24*time.Hour + time.Duration(rng.IntN(8*3600))*time.Second)
+			for k := range time.Duration(30) {
+				env.now = at.Add(k * 20 * time.Second)
+				d.Flow(env, attemptOf(i, rng.IntN(60000), env.now, rng.IntN(6) > 0))
+				for range 3 {
+					out := attemptOf(i, 0, env.now, true)
+					out.Resp = packet.AddrFrom4([]byte{198, byte(rng.IntN(256)), byte(rng.IntN(256)), byte(rng.IntN(256))})
+					d.Flow(env, out)
+				}
+			}
+		}
+	}
+	if theta0, measured := d.site.theta0(0.8); !measured || theta0 > 0.85 {
+		t.Errorf("theta0 %v, measured %v", theta0, measured)
+	}
+	if len(env.said) > 3 {
+		t.Errorf("%d findings, the first: %s", len(env.said), env.said[0].Message)
+	}
+	actors := map[packet.Addr]bool{}
+	for _, f := range env.said {
+		actors[f.Actor.Addr] = true
+	}
+	t.Logf("%d clients in 2,000 client-days; h = %v", len(actors), d.h)
+}

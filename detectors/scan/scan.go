@@ -52,6 +52,7 @@ type Detector struct {
 	found    map[uint64]*walk // services that alarmed walks were answered by, until somebody uses them
 	swept    uint64           // token when found was last rid of what is over
 	site     site
+	h        float64 // what is configured, or more where the site has many contacts
 	outside  outside
 	alive    uint64 // flows of which one direction was seen though both must have been there
 	twoWay   uint64
@@ -61,7 +62,7 @@ type Detector struct {
 
 // source is what is known of a host that contacts others.
 type source struct {
-	contacts, answered uint32
+	contacts, answered uint32 // inside, over hosts
 	failedOutside      uint32
 	verticals          uint8 // alarms over the ports of one host in this episode
 	lastVertical       packet.Time
@@ -94,7 +95,7 @@ type clients struct {
 
 // New returns the detector.
 func New(cfg Config) *Detector {
-	d := &Detector{cfg: cfg, seen: stat.NewSeen(cfg.MaxPairs, 24*time.Hour), pending: map[uint64]*walk{}, found: map[uint64]*walk{}, arp: newARP()}
+	d := &Detector{cfg: cfg, h: cfg.Threshold, seen: stat.NewSeen(cfg.MaxPairs, 24*time.Hour), pending: map[uint64]*walk{}, found: map[uint64]*walk{}, arp: newARP()}
 	d.failed, d.awake = stat.NewSeen(cfg.MaxFailed, 30*24*time.Hour), stat.NewSeen(cfg.MaxAlive, 30*24*time.Hour)
 	d.internal = lru.New[detectors.HostKey, source](cfg.MaxSources, nil)
 	d.external = lru.New[detectors.HostKey, source](cfg.MaxSources, nil)
@@ -214,16 +215,17 @@ func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor, a
 	if inside {
 		d.turn(env.Now(), s)
 	}
-	if newHost && !c.mild {
+	toInside := env.Internal(c.target.Addr)
+	if inside && toInside && newHost && !c.mild {
 		s.contacts++
 		if !failed {
 			s.answered++
 		}
-		if inside {
-			d.site.sample(s.answered, s.contacts)
+		d.site.sample(s.answered, s.contacts)
+		if d.site.count(env.Now()) {
+			d.h = max(d.cfg.Threshold, min(d.site.h(d.cfg.FalseADay), d.cfg.Threshold+maxRaise))
 		}
 	}
-	toInside := env.Internal(c.target.Addr)
 	step, dead := d.weight(env.Now(), c, toInside, actor)
 	if s.habit != nil && toInside {
 		s.habit.note(env.Now(), c.service, c.target.Addr)
@@ -242,11 +244,11 @@ func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor, a
 		if w == nil {
 			continue
 		}
-		if begun := w.add(c, step, d.cfg.Threshold+headroom); begun && failed {
+		if begun := w.add(c, step, d.h+headroom); begun && failed {
 			d.recall(env, s, w)
 		}
-		if k == overEchoes && failed && w.burst(c.at) && w.peak < d.cfg.Threshold {
-			w.level, w.peak, w.lifted = d.cfg.Threshold, d.cfg.Threshold, true
+		if k == overEchoes && failed && w.burst(c.at) && w.peak < d.h {
+			w.level, w.peak, w.lifted = d.h, d.h, true
 		}
 		d.decide(env, s, w)
 		if w.alarmed && !failed {
@@ -333,6 +335,14 @@ func (d *Detector) weight(now packet.Time, c *contact, toInside bool, actor uint
 	return failure, sharers > 1
 }
 
+// bound is the h that a walk met, or would have to meet.
+func (d *Detector) bound(w *walk) float64 {
+	if w.h > 0 {
+		return w.h
+	}
+	return d.h
+}
+
 // sharers counts the clients that failed at the target, this one included, where they make it a dead server; else 1.
 func (d *Detector) sharers(c *contact, actor uint64) float64 {
 	n := place(d.dead, c.hash(), actor)
@@ -407,11 +417,11 @@ func (d *Detector) decide(env detectors.Env, s *source, w *walk) {
 		d.grow(env, s, w)
 		return
 	}
-	if w.level < d.cfg.Threshold || w.kind == overOutside && !alone(s, w) {
+	if w.level < d.h || w.kind == overOutside && !alone(s, w) {
 		return
 	}
 	if s.fan.tells(env.Now()) && (w.kind == overHosts || w.kind == overEchoes || w.kind == overPorts && env.Internal(w.target.Addr)) {
-		s.fan.absorbs = max(s.fan.absorbs, min(maxWeight, w.peak-d.cfg.Threshold+3)) // one scan, one finding
+		s.fan.absorbs = max(s.fan.absorbs, min(maxWeight, w.peak-d.h+3)) // one scan, one finding
 		w.level = 0
 		s.fan.walk.dirty = true
 		d.grow(env, s, &s.fan.walk)
@@ -423,7 +433,7 @@ func (d *Detector) decide(env detectors.Env, s *source, w *walk) {
 		}
 	}
 	if !w.alarmed {
-		w.alarmed, w.window, w.fan = true, w.start, nil
+		w.alarmed, w.window, w.fan, w.h = true, w.start, nil, d.h
 		if w.kind != overOutside && env.Internal(w.actor.Addr) {
 			w.fan = s.fan
 		}

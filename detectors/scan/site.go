@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -8,12 +9,17 @@ import (
 )
 
 // Bounds of theta0 and of what is needed to measure it; chosen by us so that a site of broken hosts does not silence the
-// test, nor a perfect one make it jump at three failures.
+// test, nor a perfect one make it jump at five failures: who fails at one in ten has 15,100 contacts between false alarms at
+// 0.95, 354,000 at 0.9 (TestBetweenAlarms).
 const (
 	minTheta0 = 0.7
-	maxTheta0 = 0.95
+	maxTheta0 = 0.9
 	minHosts  = 20
+	quartile  = 4 // theta0 is what all but a fourth of the hosts have: false alarms come from the worse ones
 )
+
+// maxRaise is how many nats the contacts of a site raise h at most: three failures more.
+const maxRaise = 5
 
 // Each host says its share of answered contacts twice, so that a busy one weighs no more than others.
 const (
@@ -21,11 +27,38 @@ const (
 	secondSample = 64
 )
 
-// site measures the honest host: a histogram of shares over internal hosts.
+// site measures the honest host: a histogram of shares over internal hosts, and how many contacts they make.
 type site struct {
-	bins [41]uint32 // of width 1/40
-	n    uint32
+	bins   [41]uint32 // of width 1/40
+	n      uint32
+	day    int64
+	today  uint32  // first contacts inside
+	usual  float64 // of a day; 0 until the second is over, since the first may have been a part
+	sawDay bool
 }
+
+// count notes a first contact inside and says that a day is over.
+func (s *site) count(now packet.Time) (turned bool) {
+	if day := int64(now) / aDay; day != s.day {
+		if s.day != 0 {
+			switch {
+			case !s.sawDay:
+				s.sawDay = true
+			case s.usual == 0:
+				s.usual = float64(s.today)
+			default: // a week or so; nobody raises h much in a day
+				s.usual += (min(float64(s.today), 4*s.usual) - s.usual) / 8
+			}
+			turned = true
+		}
+		s.day, s.today = day, 0
+	}
+	s.today++
+	return turned
+}
+
+// h is the level that so many false alarms a day allow: at h their mean distance is e^h contacts at least (Lorden 1971).
+func (s *site) h(allowed float64) float64 { return math.Log(max(s.usual, 1) / allowed) }
 
 // sample notes a host's share when it has made enough first contacts.
 func (s *site) sample(answered, contacts uint32) {
@@ -42,14 +75,14 @@ func (s *site) sample(answered, contacts uint32) {
 	}
 }
 
-// theta0 returns the clamped median, or what is configured until enough hosts spoke.
+// theta0 returns the clamped lower quartile, or what is configured until enough hosts spoke.
 func (s *site) theta0(configured float64) (value float64, measured bool) {
 	if s.n < minHosts {
 		return configured, false
 	}
 	var sum uint32
 	for i, n := range s.bins {
-		if sum += n; sum*2 >= s.n {
+		if sum += n; sum*quartile >= s.n {
 			return min(max(float64(i)/40, minTheta0), maxTheta0), true
 		}
 	}

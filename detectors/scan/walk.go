@@ -72,6 +72,7 @@ type progress struct {
 	target  detectors.HostKey // overPorts
 	service service           // overOutside
 
+	h           float64 // that it met when it alarmed
 	level, peak float64 // nats; the level stops at a limit
 	whole, most float64 // level and peak without the limit, for the counterfactual
 	failStep    float64 // of the last failure, for the counterfactual
