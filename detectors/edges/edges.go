@@ -102,16 +102,18 @@ type contact struct {
 // first weighs an edge that is new.
 func (d *Detector) first(env detectors.Env, c *contact) {
 	g, a := env.Graph(), c.service.Weight()
-	n := g.Newcomers(c.server, c.service, env.Now()-day) + 1
-	fleet := n >= max(d.cfg.Fleet, int(math.Ceil(fleetShare*float64(g.Len()))))
+	atLeastSo := max(d.cfg.Fleet, int(math.Ceil(fleetShare*float64(g.Len()))))
+	fleet := newcomers(env, c, atLeastSo) >= atLeastSo
 	if fleet {
-		d.fleet(env, c, n)
+		d.fleet(env, c)
 	}
-	e := novelty{Rarity: g.Rarity(c.client, c.server, c.service), weight: a, newcomers: n}
-	e.usual = d.surprise.quantile(0.99)
-	known := d.surprise.count()
+	e := novelty{Rarity: g.Rarity(c.client, c.server, c.service), weight: a}
+	warm := g.Watched() >= warmDays && g.Len() >= warmHosts && d.surprise.count() >= warmEdges
+	if warm {
+		e.usual = d.surprise.quantile(0.99)
+	}
 	d.surprise.add(env.Now(), e.Surprise)
-	if g.Watched() >= warmDays && g.Len() >= warmHosts && known >= warmEdges {
+	if warm {
 		e.llr = a * min(max(e.Surprise-e.usual, 0), mostNew)
 		if g.Watched() >= hoursDays && e.llr > 0 && quiet(g, c.client, c.r.Start) {
 			e.off = offHours * a
@@ -123,8 +125,8 @@ func (d *Detector) first(env detectors.Env, c *contact) {
 				e.llr--
 			}
 		}
-		if fleet {
-			e.llr /= math.Log(1 + float64(n))
+		if fleet && e.llr > 0 {
+			e.llr /= math.Log(1 + float64(newcomers(env, c, math.MaxInt)))
 		}
 		if e.llr >= atLeast {
 			env.Signal(d.firstEdge(env, c, &e))
@@ -136,11 +138,16 @@ func (d *Detector) first(env detectors.Env, c *contact) {
 	d.inverts(env, c, &e)
 }
 
+// newcomers is how many clients came to a contact's service within a day, this one among them, counted up to atMost.
+func newcomers(env detectors.Env, c *contact, atMost int) int {
+	return env.Graph().Newcomers(c.server, c.service, env.Now()-day, atMost-1) + 1
+}
+
 // novelty is what a new edge weighs.
 type novelty struct {
 	hostgraph.Rarity
 	weight, usual, off, llr float64
-	users, peers, newcomers int
+	users, peers            int
 }
 
 func (e *novelty) share() float64 { return float64(e.users) / float64(max(e.peers, 1)) }
@@ -214,14 +221,14 @@ func (d *Detector) inverts(env detectors.Env, c *contact, e *novelty) {
 }
 
 // fleet notes once a day that many came to one service.
-func (d *Detector) fleet(env detectors.Env, c *contact, n int) {
+func (d *Detector) fleet(env detectors.Env, c *contact) {
 	last, _ := d.fleets.Use(fleetKey{c.server, c.service})
 	if *last != 0 && env.Now()-*last < day {
 		return
 	}
 	*last = env.Now()
 	if env.Graph().Watched() >= warmDays { // before, everything is new
-		env.Emit(d.fleetNote(env, c, n))
+		env.Emit(d.fleetNote(env, c, newcomers(env, c, math.MaxInt)))
 	}
 }
 

@@ -38,5 +38,5 @@
 //
 // Config.MaxEdges edges, the least recently used out first; Config.TTL; a client of more than Config.OutEdges edges is a
 // hub, whose further contacts are only counted in a sketch, and which therefore shows no first contacts; Config.MaxHosts
-// profiles. All are counted in Stats. Measured: 160 bytes an edge, 210 with its place in the index; 0.6 to 1 KiB a host.
+// profiles. All are counted in Stats. Measured: 168 bytes an edge, 220 with its place in the index; 0.6 to 1 KiB a host.
 package hostgraph

@@ -70,6 +70,7 @@ type Graph struct {
 	index     map[edgeKey]uint32
 	nodes     *lru.Table[flows.HostNumber, *node]
 	pairs     map[pair]uint32      // edges by role of client, role of server, service
+	from      map[origin]uint32    // edges by server, service, role of client: so that nobody walks a server's clients
 	byService map[Service]*service // what is known of a service over all hosts
 	rates     map[roleService]*opened
 	roleDays  [NumRoles]uint64 // active days of the hosts of a role
@@ -100,8 +101,15 @@ type roleService struct {
 	service Service
 }
 
-// opened counts first contacts.
-type opened struct{ n uint32 }
+// origin is where the clients of a server's service come from.
+type origin struct {
+	server  flows.HostNumber
+	service Service
+	role    Role
+}
+
+// opened counts first contacts ever, and the edges that there are.
+type opened struct{ n, edges uint32 }
 
 // service is what is known of a service over all hosts.
 type service struct {
@@ -109,7 +117,7 @@ type service struct {
 	servers uint32
 }
 
-// edge is one line of the graph: 160 bytes without pointers.
+// edge is one line of the graph: 168 bytes without pointers.
 type edge struct {
 	edgeKey
 	op          Op
@@ -118,7 +126,8 @@ type edge struct {
 	hours       [21]byte // hours of the week with a connection
 	n, failed   uint32
 	first, last packet.Time
-	days        uint64 // bit i: a connection i days before last
+	entered     packet.Time // when it got its place in the lists, which are in that order; first is not later
+	days        uint64      // bit i: a connection i days before last
 	up, down    uint64
 	opAt        packet.Time
 	users       [4]uint32
@@ -215,7 +224,7 @@ func New(cfg Config, hosts *identity.Table, declared func(packet.Addr) string) *
 		declared = func(packet.Addr) string { return "" }
 	}
 	g := &Graph{
-		cfg: cfg, hosts: hosts, declared: declared, index: map[edgeKey]uint32{}, pairs: map[pair]uint32{}, byService: map[Service]*service{},
+		cfg: cfg, hosts: hosts, declared: declared, index: map[edgeKey]uint32{}, pairs: map[pair]uint32{}, from: map[origin]uint32{}, byService: map[Service]*service{},
 		rates: map[roleService]*opened{}, userNames: map[uint32]string{},
 		open: lru.New[uint64, opening](maxOpen, nil), dests: lru.New[dest, *visits](maxDests, nil),
 	}
@@ -328,7 +337,7 @@ func (g *Graph) connect(k edgeKey, c, s *node, at packet.Time) *edge {
 	}
 	i := g.edges.take()
 	e := g.edges.at(i)
-	*e = edge{edgeKey: k, first: at, last: at, counted: pair0{c.role, s.role}}
+	*e = edge{edgeKey: k, first: at, last: at, entered: g.now, counted: pair0{c.role, s.role}}
 	g.index[k] = i
 	g.link(i)
 	if e.nextOut = c.outs; c.outs != 0 {
@@ -349,7 +358,7 @@ func (g *Graph) connect(k edgeKey, c, s *node, at packet.Time) *edge {
 		g.service(k.service).servers++
 	}
 	g.service(k.service).edges++
-	g.pairs[pair{c.role, s.role, k.service}]++
+	g.count(e)
 	return e
 }
 
@@ -412,6 +421,7 @@ func (g *Graph) cut(i uint32) {
 		g.edges.at(e.nextIn).prevIn = e.prevIn
 	}
 	g.uncount(e)
+	g.service(e.service).edges--
 	*e = edge{}
 	g.edges.free = append(g.edges.free, i)
 }
@@ -424,13 +434,23 @@ func (v *node) used(s Service) *used {
 	return v.find(NoService)
 }
 
-// uncount takes an edge out of the sums.
+// count enters an edge into the sums by role, uncount takes it out.
+func (g *Graph) count(e *edge) {
+	g.pairs[pair{e.counted.client, e.counted.server, e.service}]++
+	g.from[origin{e.server, e.service, e.counted.client}]++
+	g.rate(e.counted.client, e.service).edges++
+}
+
 func (g *Graph) uncount(e *edge) {
 	k := pair{e.counted.client, e.counted.server, e.service}
 	if g.pairs[k]--; g.pairs[k] == 0 {
 		delete(g.pairs, k)
 	}
-	g.service(e.service).edges--
+	o := origin{e.server, e.service, e.counted.client}
+	if g.from[o]--; g.from[o] == 0 {
+		delete(g.from, o)
+	}
+	g.rate(e.counted.client, e.service).edges--
 }
 
 // link and unlink keep the edges in the order of use.

@@ -367,7 +367,7 @@ func TestRarity(t *testing.T) {
 	if u, of := s.graph.Peers(a, fs, hostgraph.SMB); u != 9 || of != 9 {
 		t.Errorf("%d of %d peers", u, of)
 	}
-	if n := s.graph.Newcomers(fs, hostgraph.SMB, scenario.Start); n != 10 {
+	if n := s.graph.Newcomers(fs, hostgraph.SMB, scenario.Start, 100); n != 10 {
 		t.Errorf("%d newcomers", n)
 	}
 }

@@ -233,7 +233,7 @@ type Rarity struct {
 	Surprise               float64 // -ln(PNew PServer), nats: comparable only with that of other new edges of this site
 }
 
-// Rarity tells how unusual an edge is. It looks at the server's clients: meant for new edges, not for every record.
+// Rarity tells how unusual an edge is: a dozen look-ups, meant for new edges, not for every record.
 func (g *Graph) Rarity(client, server flows.HostNumber, s Service) Rarity {
 	out := Rarity{ClientRole: g.Role(client), ServerRole: g.Role(server), All: len(g.index), Kinds: len(g.pairs)}
 	out.Pair = int(g.pairs[pair{out.ClientRole, out.ServerRole, s}])
@@ -247,26 +247,15 @@ func (g *Graph) Rarity(client, server flows.HostNumber, s Service) Rarity {
 			out.Opened = int(u.opened)
 		}
 	}
-	if r := g.rates[roleService{out.ClientRole, s}]; r != nil && g.roleDays[out.ClientRole] > 0 {
-		out.RoleRate = float64(r.n) / float64(g.roleDays[out.ClientRole])
-	}
-	for q := range NumRoles {
-		out.FromRoleAll += int(g.pairs[pair{out.ClientRole, q, s}])
-	}
-	isKnown := false
-	if p := g.nodes.Get(server); p != nil {
-		for i := (*p).ins; i != 0; i = g.edges.at(i).nextIn {
-			if e := g.edges.at(i); e.service == s {
-				out.Clients++
-				if e.counted.client == out.ClientRole {
-					out.FromRole++
-				}
-			}
+	if r := g.rates[roleService{out.ClientRole, s}]; r != nil {
+		out.FromRoleAll = int(r.edges)
+		if g.roleDays[out.ClientRole] > 0 {
+			out.RoleRate = float64(r.n) / float64(g.roleDays[out.ClientRole])
 		}
-		isKnown = out.Clients > 0
 	}
+	out.FromRole, out.Clients = int(g.from[origin{server, s, out.ClientRole}]), g.clients(server, s)
 	servers := float64(out.Servers)
-	if !isKnown {
+	if out.Clients == 0 {
 		servers++ // it would be one more
 	}
 	out.PNew = (float64(out.Opened) + pseudoDays*out.RoleRate) / (float64(out.ClientDays) + pseudoDays)
@@ -293,12 +282,37 @@ func (g *Graph) Peers(client, server flows.HostNumber, s Service) (users, of int
 }
 
 // Newcomers is how many clients came to a server's service since a time: many at once are a change of the fleet, or a worm.
-func (g *Graph) Newcomers(server flows.HostNumber, s Service, since packet.Time) (n int) {
-	g.each(server, s, func(e *edge) {
-		if e.first >= since {
+// It counts up to atMost, and looks no further than those entered since then.
+func (g *Graph) Newcomers(server flows.HostNumber, s Service, since packet.Time, atMost int) (n int) {
+	p := g.nodes.Get(server)
+	if p == nil {
+		return 0
+	}
+	for i := (*p).ins; i != 0 && n < atMost; {
+		e := g.edges.at(i)
+		if e.entered < since {
+			break
+		}
+		if e.service == s && e.first >= since {
 			n++
 		}
-	})
+		i = e.nextIn
+	}
+	return n
+}
+
+// clients is how many clients a server's service has.
+func (g *Graph) clients(server flows.HostNumber, s Service) (n int) {
+	p := g.nodes.Get(server)
+	if p == nil {
+		return 0
+	}
+	if u := (*p).find(s); u != nil {
+		return int(u.clients)
+	}
+	if len((*p).services) >= maxServices { // counted with others
+		g.each(server, s, func(*edge) { n++ })
+	}
 	return n
 }
 

@@ -173,12 +173,9 @@ func (g *Graph) infer(v *node) {
 
 // recount moves an edge to other roles.
 func (g *Graph) recount(e *edge, to pair0) {
-	from := pair{e.counted.client, e.counted.server, e.service}
-	if g.pairs[from]--; g.pairs[from] == 0 {
-		delete(g.pairs, from)
-	}
+	g.uncount(e)
 	e.counted = to
-	g.pairs[pair{to.client, to.server, e.service}]++
+	g.count(e)
 }
 
 // watched is for how many days there has been traffic, at least one.
