@@ -199,21 +199,23 @@ func (d *Detector) role(q *flows.DNS, client detectors.HostKey, server packet.Ad
 
 // domain returns the state of a domain, whose text is copied when it is kept.
 func (d *Detector) domain(text string) *domain {
-	if d.domains.Get(text) == nil {
-		text = strings.Clone(text)
+	dom := d.domains.Touch(text)
+	if dom == nil {
+		dom, _ = d.domains.Use(strings.Clone(text))
 	}
-	dom, _ := d.domains.Use(text)
 	return dom
 }
 
 // pair returns the full state of a pair, nil while it is small.
 func (d *Detector) pair(now packet.Time, k pairKey, q *flows.DNS, n *name, hash uint64, dom *domain) *pair {
-	if d.pairs.Get(k) != nil {
-		p, _ := d.pairs.Use(k)
+	if p := d.pairs.Touch(k); p != nil {
 		return *p
 	}
-	k.domain = strings.Clone(k.domain)
-	s, _ := d.small.Use(k)
+	s := d.small.Touch(k)
+	if s == nil {
+		k.domain = strings.Clone(k.domain)
+		s, _ = d.small.Use(k)
+	}
 	isNew := !slices.Contains(s.hashes[:s.n], hash)
 	if isNew {
 		s.hashes[s.n], s.lengths[s.n] = hash, uint8(min(255, n.size()))
@@ -222,6 +224,7 @@ func (d *Detector) pair(now packet.Time, k pairKey, q *flows.DNS, n *name, hash 
 	if s.n < fullFrom && n.size() < longName && !carries(q.Type, n.below) {
 		return nil
 	}
+	k.domain = strings.Clone(k.domain)
 	p := &pair{key: k, first: now, types: map[uint16]uint32{}}
 	p.roll(now, dom)
 	for i := range s.n {

@@ -102,9 +102,7 @@ type contact struct {
 // first weighs an edge that is new.
 func (d *Detector) first(env detectors.Env, c *contact) {
 	g, a := env.Graph(), c.service.Weight()
-	atLeastSo := max(d.cfg.Fleet, int(math.Ceil(fleetShare*float64(g.Len()))))
-	fleet := newcomers(env, c, atLeastSo) >= atLeastSo
-	if fleet {
+	if !d.noted(env, c) && d.isFleet(env, c) {
 		d.fleet(env, c)
 	}
 	e := novelty{Rarity: g.Rarity(c.client, c.server, c.service), weight: a}
@@ -125,7 +123,7 @@ func (d *Detector) first(env detectors.Env, c *contact) {
 				e.llr--
 			}
 		}
-		if fleet && e.llr > 0 {
+		if e.llr > 0 && d.isFleet(env, c) {
 			e.llr /= math.Log(1 + float64(newcomers(env, c, math.MaxInt)))
 		}
 		if e.llr >= atLeast {
@@ -141,6 +139,12 @@ func (d *Detector) first(env detectors.Env, c *contact) {
 // newcomers is how many clients came to a contact's service within a day, this one among them, counted up to atMost.
 func newcomers(env detectors.Env, c *contact, atMost int) int {
 	return env.Graph().Newcomers(c.server, c.service, env.Now()-day, atMost-1) + 1
+}
+
+// isFleet says that many came to a contact's service within a day.
+func (d *Detector) isFleet(env detectors.Env, c *contact) bool {
+	n := max(d.cfg.Fleet, int(math.Ceil(fleetShare*float64(env.Graph().Len()))))
+	return newcomers(env, c, n) >= n
 }
 
 // novelty is what a new edge weighs.
@@ -220,12 +224,15 @@ func (d *Detector) inverts(env detectors.Env, c *contact, e *novelty) {
 	env.Emit(f)
 }
 
+// noted says that a fleet was noted for a contact's service within a day.
+func (d *Detector) noted(env detectors.Env, c *contact) bool {
+	last := d.fleets.Touch(fleetKey{c.server, c.service})
+	return last != nil && env.Now()-*last < day
+}
+
 // fleet notes once a day that many came to one service.
 func (d *Detector) fleet(env detectors.Env, c *contact) {
 	last, _ := d.fleets.Use(fleetKey{c.server, c.service})
-	if *last != 0 && env.Now()-*last < day {
-		return
-	}
 	*last = env.Now()
 	if env.Graph().Watched() >= warmDays { // before, everything is new
 		env.Emit(d.fleetNote(env, c, newcomers(env, c, math.MaxInt)))

@@ -45,6 +45,23 @@ func destOfName(name []byte) (dest, bool) {
 	return dest(sketch.HashString(domain)), true
 }
 
+// maxNames is of how many names the domain is kept at hand: looking for the public suffix takes as long as all else about
+// a ClientHello. Where there are more, all are forgotten.
+const maxNames = 1 << 12
+
+// domainOf is destOfName with a memory.
+func (g *Graph) domainOf(name []byte) (dest, bool) {
+	d, known := g.domains[string(name)]
+	if !known {
+		d, _ = destOfName(name) // of no name it is 0
+		if len(g.domains) >= maxNames {
+			clear(g.domains)
+		}
+		g.domains[string(name)] = d
+	}
+	return d, d != 0
+}
+
 // visit notes that a host went to a destination.
 func (g *Graph) visit(d dest, n flows.HostNumber) {
 	p, isNew := g.dests.Use(d)
@@ -75,7 +92,7 @@ func (g *Graph) hello(b *flows.Batch, t *flows.TLS) {
 		(*p).agents.Add(sketch.Hash(b.Bytes(t.JA4)))
 	}
 	if g.hosts.Number(flows.HostKey{Segment: t.Segment, Addr: t.Resp}) == 0 && t.ServerName.Len > 0 {
-		if d, ok := destOfName(b.Bytes(t.ServerName)); ok {
+		if d, ok := g.domainOf(b.Bytes(t.ServerName)); ok {
 			g.visit(d, n)
 		}
 	}

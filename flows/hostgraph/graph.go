@@ -79,6 +79,7 @@ type Graph struct {
 	userNames map[uint32]string
 	lastUser  uint32
 	dests     *lru.Table[dest, *visits]
+	domains   map[string]dest // of names seen lately
 	now       packet.Time
 	begun     packet.Time
 	stats     Stats
@@ -225,7 +226,7 @@ func New(cfg Config, hosts *identity.Table, declared func(packet.Addr) string) *
 	}
 	g := &Graph{
 		cfg: cfg, hosts: hosts, declared: declared, index: map[edgeKey]uint32{}, pairs: map[pair]uint32{}, from: map[origin]uint32{}, byService: map[Service]*service{},
-		rates: map[roleService]*opened{}, userNames: map[uint32]string{},
+		rates: map[roleService]*opened{}, domains: map[string]dest{}, userNames: map[uint32]string{},
 		open: lru.New[uint64, opening](maxOpen, nil), dests: lru.New[dest, *visits](maxDests, nil),
 	}
 	g.nodes = lru.New(cfg.MaxHosts, func(n flows.HostNumber, v **node) { g.dropNode(*v) })

@@ -53,6 +53,16 @@ func (t *Table[K, V]) Get(k K) *V {
 	return nil
 }
 
+// Touch returns the value of k, used now, nil where there is none. It spares who would copy a key for Use the copy.
+func (t *Table[K, V]) Touch(k K) *V {
+	n := t.index[k]
+	if n == nil {
+		return nil
+	}
+	t.promote(n)
+	return &n.value
+}
+
 // Use returns the value of k, a zero value entered now where there was none.
 func (t *Table[K, V]) Use(k K) (v *V, isNew bool) {
 	if n := t.index[k]; n != nil {
