@@ -104,8 +104,12 @@ func slot(ring []uint16, last *int64, now int64) int {
 }
 
 func sum(ring []uint16, last int64, spans int) (total int) {
-	for i := range min(int64(spans), last+1) {
-		total += int(ring[(last-i)%int64(len(ring))])
+	i := int(last % int64(len(ring)))
+	for range min(int64(spans), last+1) {
+		total += int(ring[i])
+		if i--; i < 0 { // a remainder for each would cost more than all else about a failure
+			i = len(ring) - 1
+		}
 	}
 	return total
 }

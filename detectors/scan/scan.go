@@ -56,6 +56,8 @@ type Detector struct {
 	outside  outside
 	alive    uint64 // flows of which one direction was seen though both must have been there
 	twoWay   uint64
+	heard    [256]heard // each at the place of its connection
+	steps    [2]steps   // inside and outside, as last used
 	pending  map[uint64]*walk
 	token    uint64
 }
@@ -78,6 +80,15 @@ type source struct {
 
 // metBefore is how many answered contacts a source remembers, 112 bytes each.
 const metBefore = 4
+
+// heard is a connection whose facts were taken for an answer, and in which era of the memory of contacts.
+type heard struct {
+	conn, era uint64
+	port      uint16
+}
+
+// steps is how far a failure and a success move a test.
+type steps struct{ theta0, failure, success float64 }
 
 // met is an answered contact.
 type met struct {
@@ -160,11 +171,19 @@ func (d *Detector) met(env detectors.Env, conn *flows.Conn, ref flows.Ref) {
 	if conn.Proto != packet.ProtoTCP || conn.Orig == conn.Resp {
 		return
 	}
+	now := heard{conn.ID, d.seen.Era(env.Now()), conn.RespPort}
+	last := &d.heard[conn.ID%uint64(len(d.heard))]
+	if *last == now && now.conn != 0 && len(d.found) == 0 {
+		return // a connection tells many facts, and the first said all
+	}
 	d.first(env, &contact{
 		actor:   detectors.HostKey{Segment: conn.Segment, Addr: conn.Orig},
 		target:  detectors.HostKey{Segment: conn.Segment, Addr: conn.Resp},
 		service: service{conn.Proto, conn.RespPort}, outcome: answered, talked: true, conn: *conn, ref: ref, at: conn.Start,
 	})
+	if d.seen.Era(env.Now()) == now.era { // else the contact may stand in an older filter
+		*last = now
+	}
 }
 
 // first looks whether a contact is the first of its pair and of its service, and says the former.
@@ -313,10 +332,15 @@ func (d *Detector) recall(env detectors.Env, s *source, w *walk) {
 // never sharper than its authors made it.
 func (d *Detector) weight(now packet.Time, c *contact, toInside bool, actor uint64) (step float64, dead bool) {
 	theta0, _ := d.site.theta0(d.cfg.Theta0)
+	known := &d.steps[0]
 	if !toInside {
-		theta0 = min(theta0, d.cfg.Theta0)
+		theta0, known = min(theta0, d.cfg.Theta0), &d.steps[1]
 	}
-	failure, success := stat.Steps(theta0, d.cfg.Theta1)
+	if known.theta0 != theta0 { // its logarithms are worth keeping
+		known.theta0 = theta0
+		known.failure, known.success = stat.Steps(theta0, d.cfg.Theta1)
+	}
+	failure, success := known.failure, known.success
 	switch {
 	case c.looked:
 		return failure, false

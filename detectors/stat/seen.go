@@ -26,6 +26,7 @@ type Seen struct {
 	started packet.Time // of the newest filter
 	isOpen  bool        // started is set
 	early   uint64
+	era     uint64 // filters begun
 }
 
 // NewSeen returns a memory for capacity keys within span: 10 bits a key.
@@ -81,6 +82,12 @@ func (s *Seen) Has(now packet.Time, hash uint64) bool {
 	return false
 }
 
+// Era numbers the newest filter. While it stays, a key that was added need not be added again: nothing would change.
+func (s *Seen) Era(now packet.Time) uint64 {
+	s.advance(now)
+	return s.era
+}
+
 // Early returns how often memory was cut short because more keys came than it was made for.
 func (s *Seen) Early() uint64 { return s.early }
 
@@ -117,4 +124,5 @@ func (s *Seen) rotate() {
 	s.newest = (s.newest + 1) % generations
 	clear(s.filters[s.newest])
 	s.keys = 0
+	s.era++
 }
