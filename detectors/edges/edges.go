@@ -102,10 +102,10 @@ type contact struct {
 // first weighs an edge that is new.
 func (d *Detector) first(env detectors.Env, c *contact) {
 	g, a := env.Graph(), c.service.Weight()
-	if !d.noted(env, c) && d.isFleet(env, c) {
+	e := novelty{Rarity: g.Rarity(c.client, c.server, c.service), weight: a}
+	if !d.noted(env, c) && d.isFleet(env, c, e.Clients) {
 		d.fleet(env, c)
 	}
-	e := novelty{Rarity: g.Rarity(c.client, c.server, c.service), weight: a}
 	warm := g.Watched() >= warmDays && g.Len() >= warmHosts && d.surprise.count() >= warmEdges
 	if warm {
 		e.usual = d.surprise.quantile(0.99)
@@ -123,7 +123,7 @@ func (d *Detector) first(env detectors.Env, c *contact) {
 				e.llr--
 			}
 		}
-		if e.llr > 0 && d.isFleet(env, c) {
+		if e.llr > 0 && d.isFleet(env, c, e.Clients) {
 			e.llr /= math.Log(1 + float64(newcomers(env, c, math.MaxInt)))
 		}
 		if e.llr >= atLeast {
@@ -141,10 +141,10 @@ func newcomers(env detectors.Env, c *contact, atMost int) int {
 	return env.Graph().Newcomers(c.server, c.service, env.Now()-day, atMost-1) + 1
 }
 
-// isFleet says that many came to a contact's service within a day.
-func (d *Detector) isFleet(env detectors.Env, c *contact) bool {
+// isFleet says that many came to a contact's service within a day; it has so many clients in all, without this one.
+func (d *Detector) isFleet(env detectors.Env, c *contact, clients int) bool {
 	n := max(d.cfg.Fleet, int(math.Ceil(fleetShare*float64(env.Graph().Len()))))
-	return newcomers(env, c, n) >= n
+	return clients+1 >= n && newcomers(env, c, n) >= n
 }
 
 // novelty is what a new edge weighs.
