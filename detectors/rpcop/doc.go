@@ -14,6 +14,9 @@ from the IDL of the specifications; the table's code names them.
 A call's weight in nats, times
 
   - 0.2 where the same client called the same operation of the same server on three or more earlier days (UTC);
+  - or else, for services, tasks, accounts, discovery and shutdown, 0.4 where it is the client's trade: the client called
+    the operation of two or more other servers, as the same user, on three or more earlier days; or its role is to administer
+    others or to bring them software, and the user has worked so from there on three earlier days;
   - 0.75 where the server denied it: said as attempted;
   - 0.75 where the interface is known by the pipe's name or an endpoint mapper's answer only;
   - 0 where the server doesn't know the operation.
@@ -21,7 +24,13 @@ A call's weight in nats, times
 Sums are per client, server, family and hour of packet time: the heaviest operation counts in full, further ones 0.3 of
 their weight, calls of the same operation once. At most 9 nats. Discovery (lists of users, groups, shares, sessions,
 services) is capped at 2 nats for a server, and gains 0.5 ln n, at most 1.5, where the client did such to n >= 3 servers
-within the hour. Sums below min_nats are not published.
+within the hour that are new to it: neither a habit nor its trade. Sums below min_nats are not published.
+
+Of many servers within an hour three are told each by itself; the others are one finding that names them and grows.
+
+Hand: an administrator who starts a service (3 nats) on a server that is new, after three days of such: 1.2, a notice. The same
+with an account that is new there: 3, an alarm. A monitor that lists the services (1 nat) of twelve servers every hour: on
+its first day 1 + 0.5 ln 12 = 2.24 in the wave, from the fourth on 0.2: silent.
 
 Some operations mean nothing from some callers: replication belongs to domain controllers. They are those configured, or
 else the hosts seen to answer Kerberos, drsuapi or netlogon. Where a host pulls changes within a minute after the other
@@ -44,12 +53,12 @@ administrators is needed: what they do daily is discounted, what they do first i
 # Units, state, cost
 
 Nats; packet time. One habit per (client, server, operation) of 120 bytes, 131,072 of them; one open hour per (client,
-server, family) of 1.5 KB at most, 8,192 of them; least used go first, counted.
+server, family) of 1.5 KB at most, 8,192 of them; 32,768 trades of 130 bytes; 512 waves of 10 KB at most; least used go first, counted.
 
 # Blind to
 
 Pipes inside an encrypted SMB3 session; calls whose interface was not seen and whose pipe is not known; attackers who
-use an administrator's host for what that administrator does daily.
+use an administrator's host and account for what that administrator does daily: a notice is left where the server is new.
 
 # Look-alikes
 

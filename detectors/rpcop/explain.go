@@ -27,7 +27,7 @@ func (d *Detector) finding(k hourKey, h *hour) *detectors.Finding {
 	}
 	if x := h.wide(); x > 0 {
 		f.Evidence = append(f.Evidence, detectors.Evidence{
-			Measure: "servers on which this client did discovery within the hour", Value: float64(h.servers), Unit: "servers",
+			Measure: "servers, new to this client, on which it did discovery within the hour", Value: float64(h.servers), Unit: "servers",
 			Baseline: "none", Threshold: strconv.Itoa(fanOutFrom), Nats: x,
 		})
 	}
@@ -135,6 +135,10 @@ func message(k hourKey, h *hour, rows []done) string {
 	}
 	if days := rows[0].days; windows.Familiar(days) {
 		fmt.Fprintf(&b, "; it did so on %d earlier days.", days)
+	} else if t := rows[0].trade; t > 0 {
+		fmt.Fprintf(&b, "; new for it on this server, but it did so to others on %d earlier days.", t)
+	} else if t < 0 {
+		b.WriteString("; new for it on this server, but administering others is its role.")
 	} else {
 		fmt.Fprintf(&b, "; no habit of this client.")
 	}
@@ -209,6 +213,10 @@ func (o *done) evidence(share float64) detectors.Evidence {
 	}
 	if windows.Familiar(o.days) {
 		base += ": a habit, counted a fifth"
+	} else if o.trade > 0 {
+		base += fmt.Sprintf(", but on others on %s: its trade, counted two fifths", phrase.Plural(o.trade, "earlier day"))
+	} else if o.trade < 0 {
+		base += ", but administering others is its role: counted two fifths"
 	}
 	return detectors.Evidence{
 		Measure: measure, Value: float64(o.calls), Unit: "calls", Baseline: base, Threshold: "one call", Nats: phrase.Round(share),
@@ -225,7 +233,7 @@ func counterfactual(k hourKey, rows []done, shares []float64, llr float64) strin
 	if k.family == replication && !top.invited {
 		return fmt.Sprintf("Had %s been seen to answer as a domain controller, or been listed in domain_controllers, nothing would have been said.", k.client.Addr)
 	}
-	if !windows.Familiar(top.days) {
+	if !windows.Familiar(top.days) && top.trade == 0 {
 		return fmt.Sprintf("Had %s called %s of %s on %d earlier days, it would count %s nats in place of %s; without it %s nats (risk %.0f) would be left.",
 			k.client.Addr, top.row.op.name, k.server.Addr, 3, phrase.Number(top.weight*windows.Discount), phrase.Number(top.weight), phrase.Number(without), detectors.Risk(without))
 	}

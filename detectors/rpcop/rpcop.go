@@ -10,6 +10,7 @@ import (
 	"neuromast/detectors/windows"
 	"neuromast/flows"
 	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -34,7 +35,9 @@ const (
 	longPrinter   = 8192 // a printer's name and a device's settings
 	bigAnswer     = 4096
 	windowsOpen   = 4096 // clients whose spread is counted
-	opCloseHandle = 0    // RCloseServiceHandle, MS-SCMR 3.1.4.1
+	maxTrades     = 1 << 15
+	maxWaves      = 512
+	opCloseHandle = 0 // RCloseServiceHandle, MS-SCMR 3.1.4.1
 )
 
 // Detector is rules rpc.op.*.
@@ -42,6 +45,8 @@ type Detector struct {
 	cfg         Config
 	rows        map[rowKey]row
 	habits      *windows.Habits
+	trades      *windows.Trades
+	waves       *windows.Waves
 	controllers *windows.Controllers
 	printers    *windows.PrintClients
 	hours       *lru.Table[hourKey, hour]
@@ -84,7 +89,8 @@ type done struct {
 	failed  uint32
 	unseen  uint32 // without an answer
 	sealed  uint32
-	days    int // earlier days
+	days    int // earlier days with this server
+	trade   int // with any, where those are enough to be the client's trade; -1: by its role
 	source  flows.Source
 	pipe    string
 	ret     uint32
@@ -103,7 +109,7 @@ type spread struct {
 func New(cfg Config) *Detector {
 	dcs, _ := windows.ParseControllers(cfg.DomainControllers)
 	return &Detector{
-		cfg: cfg, rows: index(), habits: windows.NewHabits(cfg.MaxHabits), controllers: windows.NewControllers(dcs),
+		cfg: cfg, rows: index(), habits: windows.NewHabits(cfg.MaxHabits), trades: windows.NewTrades(maxTrades), waves: windows.NewWaves(maxWaves), controllers: windows.NewControllers(dcs),
 		printers: windows.NewPrintClients(),
 		hours:    lru.New[hourKey, hour](cfg.MaxHours, nil),
 		spread:   lru.New[detectors.HostKey, spread](windowsOpen, nil),
@@ -125,7 +131,7 @@ func (d *Detector) Doc() string { return doc }
 
 // Evicted returns how many entries the bounds pushed out.
 func (d *Detector) Evicted() uint64 {
-	return d.habits.Evicted() + d.hours.Evicted() + d.spread.Evicted()
+	return d.habits.Evicted() + d.trades.Evicted() + d.waves.Evicted() + d.hours.Evicted() + d.spread.Evicted()
 }
 
 // Flow learns who is a domain controller.
@@ -152,8 +158,15 @@ func (d *Detector) RPC(env detectors.Env, r *flows.RPC) {
 		return
 	}
 	c.days = d.habits.Note(env.Now(), &r.Conn, w.index)
-	if windows.Familiar(c.days) {
+	client := detectors.HostKey{Segment: r.Segment, Addr: r.Orig}
+	if byTrade(w.op.family) {
+		c.trade = d.trade(env, r, b, client, w)
+	}
+	switch {
+	case windows.Familiar(c.days):
 		c.factor *= windows.Discount
+	case c.trade != 0:
+		c.factor *= windows.TradeDiscount
 	}
 	refused := windows.Denied(r)
 	if w.op.family == coercion {
@@ -177,7 +190,7 @@ func (d *Detector) RPC(env detectors.Env, r *flows.RPC) {
 	c.weight, c.calls = w.op.weight*c.factor, 1
 
 	key := hourKey{
-		detectors.HostKey{Segment: r.Segment, Addr: r.Orig}, detectors.HostKey{Segment: r.Segment, Addr: r.Resp}, w.op.family,
+		client, detectors.HostKey{Segment: r.Segment, Addr: r.Resp}, w.op.family,
 	}
 	h := d.hour(env, key)
 	h.add(c)
@@ -185,7 +198,7 @@ func (d *Detector) RPC(env detectors.Env, r *flows.RPC) {
 	if t := detail(r, b); t != "" && !slices.Contains(h.details, t) && len(h.details) < 8 {
 		h.details = append(h.details, t)
 	}
-	if w.op.family == discovery && w.op.weight >= 0.5 {
+	if w.op.family == discovery && w.op.weight >= 0.5 && !windows.Familiar(c.days) && c.trade == 0 {
 		h.servers = d.spreads(env.Now(), key)
 	}
 	d.decide(env, key, h)
@@ -299,7 +312,28 @@ func (h *hour) prove(r *flows.RPC, b *flows.Batch) {
 	}
 }
 
-// spreads counts the servers on which the client does discovery in this hour, this one included.
+// byTrade says that calls of a family are some people's trade, which takes them to ever new servers. What reads secrets,
+// runs programs through objects or breaks in is nobody's.
+func byTrade(f family) bool {
+	return f == service || f == task || f == accounts || f == discovery || f == shutdown
+}
+
+// trade returns on how many earlier days the client called the operation of other servers as the same user, if those make
+// it the client's trade; -1 where its role does, for an account that it works with.
+func (d *Detector) trade(env detectors.Env, r *flows.RPC, b *flows.Batch, client detectors.HostKey, w row) int {
+	user := b.Bytes(r.User)
+	days := d.trades.Note(env.Now(), &r.Conn, sketch.Join(uint64(w.index), sketch.Hash(user)))
+	usual := d.trades.Account(env.Now(), &r.Conn, user)
+	switch {
+	case windows.Familiar(days):
+		return days
+	case usual && windows.Administers(env, client):
+		return -1
+	}
+	return 0
+}
+
+// spreads counts the servers, new to the client, on which it does discovery in this hour, this one included.
 func (d *Detector) spreads(now packet.Time, k hourKey) int {
 	start := now - now%packet.Time(time.Hour)
 	s, isNew := d.spread.Use(k.client)
@@ -442,5 +476,5 @@ func (d *Detector) End(env detectors.Env) {
 func (d *Detector) say(env detectors.Env, k hourKey, h *hour) {
 	f := d.finding(k, h)
 	h.dirty, h.said, h.saidOps = false, f.LLR, len(h.ops)
-	env.Emit(f)
+	d.waves.Emit(env, f, false)
 }
