@@ -196,6 +196,12 @@ func message(k hourKey, h *hour, terms []term) string {
 		b.WriteString(".")
 	} else if windows.Familiar(terms[0].days) {
 		fmt.Fprintf(&b, "; it did so on %d earlier days.", terms[0].days)
+	} else if t := terms[0]; t.content {
+		fmt.Fprintf(&b, "; new for it on this host, but it brought the same file to others on %d earlier days.", t.trade)
+	} else if t.trade > 0 {
+		fmt.Fprintf(&b, "; new for it on this host, but it did so to others on %d earlier days.", t.trade)
+	} else if t.trade < 0 {
+		b.WriteString("; new for it on this host, but administering others is its role.")
 	} else {
 		b.WriteString("; no habit of this client.")
 	}
@@ -249,6 +255,17 @@ func (t *term) evidence(share float64) detectors.Evidence {
 	}
 	if windows.Familiar(t.days) {
 		base += ": a habit, counted a fifth"
+	} else if t.content {
+		base += ", but the same file went to others on " + phrase.Plural(t.trade, "earlier day") + ": counted a fifth"
+	} else if t.trade != 0 {
+		why, share := ", but administering others is its role", "two fifths"
+		if t.trade > 0 {
+			why = ", but to others on " + phrase.Plural(t.trade, "earlier day") + ", which makes it its trade"
+		}
+		if t.kind == adminTree {
+			share = "a fifth"
+		}
+		base += why + ": counted " + share
 	}
 	threshold := "once"
 	if t.kind == dirSweep {
@@ -267,7 +284,7 @@ func counterfactual(k hourKey, terms []term, sum float64) string {
 		without += (1 - rest) * terms[1].weight
 	}
 	without = max(0, min(without, sum))
-	if k.rule == exploit || windows.Familiar(top.days) {
+	if k.rule == exploit || windows.Familiar(top.days) || top.trade != 0 {
 		return fmt.Sprintf("Without the heaviest term (%s) %s nats (risk %.0f) would be left.", top.what, phrase.Number(without), detectors.Risk(without))
 	}
 	return fmt.Sprintf("Had %s done this to %s on 3 earlier days, the heaviest term would count %s nats in place of %s; without it %s nats (risk %.0f) would be left.",

@@ -1,6 +1,7 @@
 package smbexec
 
 import (
+	"slices"
 	"strings"
 
 	"neuromast/flows"
@@ -16,6 +17,8 @@ func administrative(share string) bool {
 	return strings.EqualFold(share, "ADMIN$") || len(share) == 2 && share[1] == '$' && letter(share[0])
 }
 
+const archive = "archive (PK)"
+
 // magic names what a file is by its first bytes; empty where they don't tell of a program.
 func magic(s *flows.SMB) string {
 	b := s.Head[:min(int(s.HeadLen), len(s.Head))]
@@ -25,7 +28,7 @@ func magic(s *flows.SMB) string {
 	case len(b) >= 4 && string(b[:4]) == "\x7fELF":
 		return "Unix program (ELF)"
 	case len(b) >= 4 && string(b[:4]) == "PK\x03\x04":
-		return "archive (PK)"
+		return archive
 	case len(b) >= 8 && string(b[:8]) == "<Project":
 		return "MSBuild project"
 	}
@@ -38,9 +41,35 @@ var programs = []string{
 	".wsf", ".wsh", ".hta", ".sct", ".lnk",
 }
 
+// documents are extensions of archives that people write.
+var documents = []string{".docx", ".docm", ".xlsx", ".xlsm", ".pptx", ".pptm", ".vsdx", ".odt", ".ods", ".odp", ".odg", ".epub", ".sketch"}
+
+// packed are extensions of archives that are run or installed as they are.
+var packed = []string{".jar", ".war", ".msix", ".msixbundle", ".appx", ".appxbundle", ".nupkg", ".xll", ".xpi", ".whl"}
+
+// trusted are folders of a drive, in lower case, where people keep no documents: an archive there is brought to be used.
+var trusted = []string{`windows\`, `winnt\`, `program files\`, `program files (x86)\`, `programdata\`, `perflogs\`, `temp\`, `tmp\`, `users\public\`, `$recycle.bin\`}
+
+// document says that an archive (PK) is more likely a document, or something that people packed: documents of today are such
+// archives, word processors first write them under names like ~WRD1234.tmp. On a drive's share that is so everywhere
+// but in its root and the system's own folders; ADMIN$ is such a folder as a whole.
+func document(share, lower string) bool {
+	ends := func(e string) bool { return strings.HasSuffix(lower, e) }
+	starts := func(p string) bool { return strings.HasPrefix(lower, p) }
+	switch {
+	case len(share) != 2:
+		return false
+	case slices.ContainsFunc(documents, ends):
+		return true
+	case slices.ContainsFunc(packed, ends), !strings.Contains(lower, `\`):
+		return false
+	}
+	return !slices.ContainsFunc(trusted, starts)
+}
+
 // program names what a file is by its first bytes, else by its name.
-func program(s *flows.SMB, lower string) string {
-	if m := magic(s); m != "" {
+func program(s *flows.SMB, share, lower string) string {
+	if m := magic(s); m != "" && (m != archive || !document(share, lower)) {
 		return m
 	}
 	for _, e := range programs {

@@ -20,6 +20,8 @@ const (
 	refused     = 0.75
 	notFound    = 0.5
 	maxNats     = 9.0
+	maxTrades   = 1 << 15
+	maxWaves    = 512
 	sayAfter    = time.Minute
 	maxTerms    = 12
 	maxExamples = 4
@@ -84,6 +86,8 @@ var kindRules = [numKinds]ruleIndex{
 type Detector struct {
 	cfg     Config
 	habits  *windows.Habits
+	trades  *windows.Trades
+	waves   *windows.Waves
 	hours   *lru.Table[hourKey, hour]
 	site    site
 	listers *lru.Table[detectors.HostKey, lister]
@@ -123,7 +127,9 @@ type term struct {
 	count    uint32
 	refused  uint32
 	missing  uint32
-	days     int
+	days     int  // earlier ones with this server
+	trade    int  // with any, where they make it the client's trade; -1: by its role
+	content  bool // the trade is with this very file
 	examples []example
 }
 
@@ -136,7 +142,7 @@ type example struct {
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{
-		cfg: cfg, habits: windows.NewHabits(cfg.MaxHabits), hours: lru.New[hourKey, hour](cfg.MaxHours, nil),
+		cfg: cfg, habits: windows.NewHabits(cfg.MaxHabits), trades: windows.NewTrades(maxTrades), waves: windows.NewWaves(maxWaves), hours: lru.New[hourKey, hour](cfg.MaxHours, nil),
 		site: newSite(), listers: lru.New[detectors.HostKey, lister](maxListers, nil),
 		pending: map[uint64]hourKey{},
 	}
@@ -156,7 +162,7 @@ func (d *Detector) Doc() string { return doc }
 
 // Evicted returns how many entries the bounds pushed out.
 func (d *Detector) Evicted() uint64 {
-	return d.habits.Evicted() + d.hours.Evicted() + d.listers.Evicted() + d.site.evicted()
+	return d.habits.Evicted() + d.trades.Evicted() + d.waves.Evicted() + d.hours.Evicted() + d.listers.Evicted() + d.site.evicted()
 }
 
 // SMB weighs an operation.
@@ -230,10 +236,10 @@ func (d *Detector) file(env detectors.Env, s *flows.SMB) {
 		h.written = append(h.written, sketch.HashString(baseName(lower)))
 	}
 	if admin {
-		if e.is = program(s, lower); e.is != "" {
+		if e.is = program(s, share, lower); e.is != "" {
 			d.note(env, s, adminWrite, "program or script written to an administrative share", 4, e)
 		}
-	} else if e.is = magic(s); e.is != "" && e.is != "archive (PK)" { // documents are such archives
+	} else if e.is = magic(s); e.is != "" && e.is != archive { // documents are such archives
 		d.note(env, s, shareWrite, "program written to a share", 1, e)
 	}
 }
@@ -301,6 +307,8 @@ func (d *Detector) note(env detectors.Env, s *flows.SMB, k kind, what string, we
 		t.days = d.habits.Note(env.Now(), &s.Conn, sketch.Join(uint64(k), sketch.HashString(what)))
 		if windows.Familiar(t.days) {
 			t.weight *= windows.Discount
+		} else if byTrade(k) {
+			d.trade(env, s, &t, e)
 		}
 		switch {
 		case k == policySweep: // a sweep finds nothing, as a rule
@@ -328,6 +336,42 @@ func (d *Detector) note(env detectors.Env, s *flows.SMB, k kind, what string, we
 	d.decide(env, hk, h)
 }
 
+// byTrade says that a doing is some people's trade, which takes them to ever new servers: shares opened, programs brought.
+// What fetches output or secrets is nobody's.
+func byTrade(k kind) bool {
+	return k == adminTree || k == adminWrite || k == shareWrite || k == toolPipe
+}
+
+// trade lessens a term that is the client's trade: the same doing by the same user to other servers on three earlier days, or
+// its role, for an account that it works with. A file that went to others on three earlier days by the same path is the same deployment: a habit.
+func (d *Detector) trade(env detectors.Env, s *flows.SMB, t *term, e example) {
+	now, user := env.Now(), env.Batch().Bytes(s.User)
+	what := sketch.Join(sketch.Hash(user), sketch.Join(uint64(t.kind), sketch.HashString(t.what)))
+	usual := d.trades.Account(now, &s.Conn, user)
+	days := d.trades.Note(now, &s.Conn, what)
+	if t.kind == adminWrite {
+		same := d.trades.Note(now, &s.Conn, sketch.Join(what, sketch.HashString(strings.ToLower(e.share+`\`+e.path))))
+		if windows.Familiar(same) {
+			t.trade, t.content = same, true
+			t.weight *= windows.Discount
+			return
+		}
+	}
+	switch {
+	case windows.Familiar(days):
+		t.trade = days
+	case usual && windows.Administers(env, detectors.HostKey{Segment: s.Segment, Addr: s.Orig}):
+		t.trade = -1
+	default:
+		return
+	}
+	if t.kind == adminTree { // the lightest, and others follow where it matters
+		t.weight *= windows.Discount
+		return
+	}
+	t.weight *= windows.TradeDiscount
+}
+
 // hour returns the current hour of a key, begun anew where the last one is over: what it came to is said first.
 func (d *Detector) hour(env detectors.Env, k hourKey) *hour {
 	now := env.Now()
@@ -350,7 +394,9 @@ func (h *hour) add(t term) {
 		if o.kind != t.kind || o.what != t.what {
 			continue
 		}
-		o.weight = max(o.weight, t.weight)
+		if t.weight > o.weight {
+			o.weight, o.days, o.trade, o.content = t.weight, t.days, t.trade, t.content
+		}
 		o.refused += t.refused
 		o.missing += t.missing
 		o.count += t.count
@@ -460,5 +506,10 @@ func (d *Detector) End(env detectors.Env) {
 func (d *Detector) say(env detectors.Env, k hourKey, h *hour) {
 	f := finding(k, h)
 	h.dirty, h.said, h.saidTerms = false, f.LLR, len(h.terms)
-	env.Emit(f)
+	if k.rule != exec && k.rule != pipes {
+		env.Emit(f)
+		return
+	}
+	brought := slices.ContainsFunc(h.terms, func(t term) bool { return t.kind == adminWrite && !t.content })
+	d.waves.Emit(env, f, brought && k.rule == exec)
 }
