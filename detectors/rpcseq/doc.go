@@ -33,6 +33,14 @@ denied or whose interface is known by the pipe's name or the endpoint mapper's a
 same client went through the same sequence on the same server on three or more earlier days; not for dcsync, dcshadow,
 zerologon and coercion.
 
+Or else, for psexec, times 0.4 where it is the client's trade: gone through on two or more other servers, as the same user,
+on three or more earlier days; or its role is to administer others or to bring them software, and the user has worked so
+from there on three earlier days. Times 0.2 where every program brought went to others on three earlier days by the same
+path: the same deployment. Of many servers within an hour three are told alone, the others as one finding that names them.
+
+Hand: a push (share 0.5, program 2.5, service created 2.5 and started 1.5) is 7 nats from a host that never did so, 2.8 from one
+whose trade it is, less than is said; with a tool's pipe as well 9 x 0.4 = 3.6.
+
 Zerologon: a try succeeds with probability 1/256, so that eight tries win with 3 %: an attacker needs more. 6 nats for a
 zero challenge, 7 for eight pairs, 8 for twenty, 9 for both or with the password set.
 
@@ -45,7 +53,7 @@ other called just before, as controllers notify partners, is taken for one in rp
 # Units, state, cost
 
 Nats; packet time. 4,096 pairs of hosts with at most 48 steps of 200 bytes; 8,192 tries of secure channels; 8,192
-sessions; 32,768 habits. Least used go first, counted.
+sessions; 32,768 habits; 8,192 trades of 130 bytes; 256 waves of 10 KB at most. Least used go first, counted.
 
 # Blind to
 
@@ -54,7 +62,7 @@ sequences spread over more than their window or over two clients.
 
 # Look-alikes
 
-Software deployment (a habit after three days), administrators with PsExec, a backup's first day, a new domain controller.
+Software deployment (a trade after three days), administrators with PsExec, a backup's first day, a new domain controller.
 
 # Source
 

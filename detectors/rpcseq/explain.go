@@ -34,7 +34,7 @@ func finding(p pair, s *story, i index, steps []chosen, sum, factor float64) *de
 		}
 		f.Evidence = append(f.Evidence, detectors.Evidence{
 			Measure: fmt.Sprintf("step %d, %s after the first: %s", n+1, phrase.Duration(max(0, c.at.Sub(first))), c.words()),
-			Value:   float64(c.count), Unit: "times", Baseline: baseline(e.days), Threshold: "once", Nats: phrase.Round(c.nats * factor),
+			Value:   float64(c.count), Unit: "times", Baseline: e.baseline(), Threshold: "once", Nats: phrase.Round(c.nats * factor),
 		})
 		if !slices.ContainsFunc(f.Conns, func(o flows.Conn) bool { return o.ID == c.conn.ID }) && len(f.Conns) < detectors.MaxFlows {
 			f.Conns = append(f.Conns, c.conn)
@@ -58,6 +58,12 @@ func finding(p pair, s *story, i index, steps []chosen, sum, factor float64) *de
 	}
 	if windows.Familiar(e.days) {
 		f.Message += fmt.Sprintf("; it did so on %d earlier days", e.days)
+	} else if e.content {
+		f.Message += fmt.Sprintf("; new for it on this host, but it did the same with this program to others on %d earlier days", e.trade)
+	} else if e.trade > 0 {
+		f.Message += fmt.Sprintf("; new for it on this host, but it did so to others on %d earlier days", e.trade)
+	} else if e.trade < 0 {
+		f.Message += "; new for it on this host, but administering others is its role"
 	}
 	f.Message += "."
 	f.Counterfactual = counterfactual(q, steps, sum)
@@ -87,10 +93,17 @@ func (c *chosen) words() string {
 	return t
 }
 
-func baseline(days int) string {
+func (e *episode) baseline() string {
+	days := e.days
 	switch {
 	case windows.Familiar(days):
 		return fmt.Sprintf("the whole sequence was seen on %s: a habit, counted a fifth", phrase.Plural(days, "earlier day"))
+	case e.content:
+		return fmt.Sprintf("new on this host, but seen with this program on others on %s: counted a fifth", phrase.Plural(e.trade, "earlier day"))
+	case e.trade > 0:
+		return fmt.Sprintf("new on this host, but seen on others on %s: its trade, counted two fifths", phrase.Plural(e.trade, "earlier day"))
+	case e.trade < 0:
+		return "new on this host, but administering others is this client's role: counted two fifths"
 	case days > 0:
 		return "the whole sequence was seen on " + phrase.Plural(days, "earlier day")
 	}

@@ -10,6 +10,7 @@ import (
 	"neuromast/detectors/windows"
 	"neuromast/flows"
 	"neuromast/flows/lru"
+	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
 )
 
@@ -17,6 +18,8 @@ import (
 const (
 	maxSteps  = 48
 	maxHabits = 1 << 15
+	maxTrades = 1 << 13
+	maxWaves  = 256
 	maxNats   = 9.0
 	uncertain = 0.75 // denied, or the interface is guessed
 	sayAfter  = time.Minute
@@ -29,6 +32,8 @@ type Detector struct {
 	controllers *windows.Controllers
 	printers    *windows.PrintClients
 	habits      *windows.Habits
+	trades      *windows.Trades
+	waves       *windows.Waves
 	stories     *lru.Table[pair, story]
 	tries       *lru.Table[pair, try]
 	coerced     *lru.Table[detectors.HostKey, coerced]
@@ -82,7 +87,9 @@ type episode struct {
 	last    packet.Time // of its latest
 	said    float64
 	steps   int
-	days    int
+	days    int  // earlier ones with this server
+	trade   int  // with any, where they make it the client's trade; -1: by its role
+	content bool // the trade is with this very program
 	open    bool
 	waiting bool
 	dirty   bool
@@ -92,7 +99,7 @@ type episode struct {
 func New(cfg Config) *Detector {
 	dcs, _ := windows.ParseControllers(cfg.DomainControllers)
 	return &Detector{
-		cfg: cfg, controllers: windows.NewControllers(dcs), habits: windows.NewHabits(maxHabits), printers: windows.NewPrintClients(),
+		cfg: cfg, controllers: windows.NewControllers(dcs), habits: windows.NewHabits(maxHabits), trades: windows.NewTrades(maxTrades), waves: windows.NewWaves(maxWaves), printers: windows.NewPrintClients(),
 		stories:  lru.New[pair, story](cfg.MaxPairs, nil),
 		tries:    lru.New[pair, try](2*cfg.MaxPairs, nil),
 		coerced:  lru.New[detectors.HostKey, coerced](1024, nil),
@@ -115,7 +122,7 @@ func (d *Detector) Doc() string { return doc }
 
 // Evicted returns how many entries the bounds pushed out.
 func (d *Detector) Evicted() uint64 {
-	return d.stories.Evicted() + d.tries.Evicted() + d.coerced.Evicted() + d.sessions.Evicted() + d.habits.Evicted()
+	return d.stories.Evicted() + d.tries.Evicted() + d.coerced.Evicted() + d.sessions.Evicted() + d.habits.Evicted() + d.trades.Evicted() + d.waves.Evicted()
 }
 
 // RPC takes a call.
@@ -300,9 +307,10 @@ func (d *Detector) weigh(env detectors.Env, p pair, s *story, i index) {
 			e.days = d.habits.Note(now, &steps[0].conn, uint64(i))
 		}
 	}
-	if windows.Familiar(e.days) {
-		sum *= windows.Discount
+	if q.trade {
+		d.trade(env, p, s, i, steps)
 	}
+	sum *= e.factor()
 	if sum < d.cfg.MinNats {
 		return
 	}
@@ -312,6 +320,53 @@ func (d *Detector) weigh(env detectors.Env, p pair, s *story, i index) {
 		return
 	}
 	d.sayLater(env, episodeKey{p, i}, e)
+}
+
+// trade looks whether a sequence is the client's trade: gone through by the same user on other servers on three earlier
+// days, or its role's. With the same program by the same path it is the same deployment: a habit.
+func (d *Detector) trade(env detectors.Env, p pair, s *story, i index, steps []chosen) {
+	e, user := &s.episodes[i], ""
+	if len(s.users) > 0 {
+		user = s.users[len(s.users)-1]
+	}
+	c := steps[0].conn
+	what := sketch.Join(uint64(i), sketch.HashString(user))
+	usual := d.trades.Account(env.Now(), &c, []byte(user))
+	days := d.trades.Note(env.Now(), &c, what)
+	e.trade, e.content = 0, false
+	seen, programs := 0, 0
+	for _, st := range steps {
+		if st.kind != programWrite {
+			continue
+		}
+		programs++
+		if same := d.trades.Note(env.Now(), &c, sketch.Join(what, sketch.HashString(st.text))); windows.Familiar(same) {
+			e.trade = same
+			seen++
+		}
+	}
+	switch {
+	case programs > 0 && seen == programs: // one that is new is enough
+		e.content = true
+	case windows.Familiar(days):
+		e.trade = days
+	default:
+		e.trade = 0
+	}
+	if e.trade == 0 && usual && windows.Administers(env, p.client) {
+		e.trade = -1
+	}
+}
+
+// factor is what habit or trade leave of the weight.
+func (e *episode) factor() float64 {
+	switch {
+	case windows.Familiar(e.days), e.content:
+		return windows.Discount
+	case e.trade != 0:
+		return windows.TradeDiscount
+	}
+	return 1
 }
 
 // sayLater asks for a word in a minute.
@@ -358,14 +413,16 @@ func (d *Detector) End(env detectors.Env) {
 func (d *Detector) say(env detectors.Env, p pair, s *story, i index) {
 	e := &s.episodes[i]
 	steps, sum, _ := s.choose(&sequences[i], e.last)
-	factor := 1.0
-	if windows.Familiar(e.days) {
-		factor = windows.Discount
-		sum *= factor
-	}
+	factor := e.factor()
+	sum *= factor
 	if len(steps) == 0 {
 		return
 	}
 	e.said, e.steps, e.dirty = max(e.said, sum), max(e.steps, len(steps)), false
-	env.Emit(finding(p, s, i, steps, sum, factor))
+	f := finding(p, s, i, steps, sum, factor)
+	if !sequences[i].trade {
+		env.Emit(f)
+		return
+	}
+	d.waves.Emit(env, f, false)
 }

@@ -89,6 +89,7 @@ type sequence struct {
 	parts      []part
 	needs      func(has) bool // beside the weight
 	habit      bool           // a daily one is discounted
+	trade      bool           // and one that is done to ever new servers
 	techniques []detectors.Technique
 	tells      string // what it is, after "client on server: "
 	lookAlikes []string
@@ -129,6 +130,7 @@ func build() (s [numSequences]sequence) {
 			return h.any(programWrite, toolPipe) && (h.any(serviceCreate, serviceStart) || h[programWrite] && h[toolPipe])
 		},
 		habit:      true,
+		trade:      true,
 		techniques: []detectors.Technique{windows.AdminShares, windows.ServiceExecution, windows.ToolTransfer},
 		tells:      "a program was brought over a share and run as a service, as PsExec and its kin do",
 		lookAlikes: []string{"An administrator's PsExec: from an administration host, and known to that person.", deployment},
