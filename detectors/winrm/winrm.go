@@ -21,6 +21,8 @@ const (
 	maxConns    = 4 // of a server
 	maxRefs     = 8 // of a server
 	maxHabits   = 1 << 16
+	maxTrades   = 1 << 12
+	maxWaves    = 256
 	sessionFrom = 3 // answered requests with a body
 	spreadFrom  = 3 // servers
 	byShell     = 3.0
@@ -49,7 +51,8 @@ type server struct {
 	bytes       uint64
 	shell       bool
 	agent       string // an agent that is not Microsoft's
-	days        int
+	days        int    // earlier ones with this server
+	trade       int    // with any, where they make it the client's trade; -1: by its role
 	conns       []flows.Conn
 	refs        []flows.Ref
 	said        int // requests when it last grew
@@ -60,11 +63,13 @@ type Detector struct {
 	cfg     Config
 	clients *lru.Table[detectors.HostKey, client]
 	habits  *windows.Habits
+	trades  *windows.Trades
+	waves   *windows.Waves
 }
 
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
-	return &Detector{cfg: cfg, clients: lru.New[detectors.HostKey, client](cfg.MaxClients, nil), habits: windows.NewHabits(maxHabits)}
+	return &Detector{cfg: cfg, clients: lru.New[detectors.HostKey, client](cfg.MaxClients, nil), habits: windows.NewHabits(maxHabits), trades: windows.NewTrades(maxTrades), waves: windows.NewWaves(maxWaves)}
 }
 
 // Rules returns the rule.
@@ -74,7 +79,9 @@ func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{rule} }
 func (d *Detector) Doc() string { return doc }
 
 // Evicted returns how many entries the bounds pushed out.
-func (d *Detector) Evicted() uint64 { return d.clients.Evicted() + d.habits.Evicted() }
+func (d *Detector) Evicted() uint64 {
+	return d.clients.Evicted() + d.habits.Evicted() + d.trades.Evicted() + d.waves.Evicted()
+}
 
 // HTTP takes a request.
 func (d *Detector) HTTP(env detectors.Env, h *flows.HTTP) {
@@ -94,6 +101,11 @@ func (d *Detector) HTTP(env detectors.Env, h *flows.HTTP) {
 		}
 		c.servers = append(c.servers, server{addr: h.Resp, port: h.RespPort, first: now, days: d.habits.Note(now, &h.Conn, habit)})
 		i = len(c.servers) - 1
+		if t := d.trades.Note(now, &h.Conn, habit); windows.Familiar(t) {
+			c.servers[i].trade = t
+		} else if windows.Administers(env, key) {
+			c.servers[i].trade = -1
+		}
 	}
 	s := &c.servers[i]
 	s.last = now
@@ -121,7 +133,7 @@ func (d *Detector) HTTP(env detectors.Env, h *flows.HTTP) {
 	if s.requests >= 2*s.said {
 		s.said, f.Grew = s.requests, true
 	}
-	env.Emit(f)
+	d.waves.Emit(env, f, false)
 }
 
 // finding tells of a session.
@@ -133,6 +145,8 @@ func (d *Detector) finding(key detectors.HostKey, c *client, s *server) *detecto
 	factor := 1.0
 	if windows.Familiar(s.days) {
 		factor = windows.Discount
+	} else if s.trade != 0 {
+		factor = windows.TradeDiscount
 	}
 	add := func(e detectors.Evidence) {
 		e.Nats *= factor
@@ -162,10 +176,16 @@ func (d *Detector) finding(key detectors.HostKey, c *client, s *server) *detecto
 	}
 	f.Message = fmt.Sprintf("%s ran commands on %s:%d through Windows Remote Management (%s): %s of %s within %s.", key.Addr, s.addr, s.port,
 		what, phrase.Plural(s.requests, "request"), phrase.Bytes(float64(s.bytes)), phrase.Duration(s.last.Sub(s.first)))
-	if factor < 1 {
-		f.Message = strings.TrimSuffix(f.Message, ".") + fmt.Sprintf("; it did so on %d earlier days.", s.days)
-	} else {
-		f.Message = strings.TrimSuffix(f.Message, ".") + "; no habit of this client."
+	f.Message = strings.TrimSuffix(f.Message, ".")
+	switch {
+	case windows.Familiar(s.days):
+		f.Message += fmt.Sprintf("; it did so on %d earlier days.", s.days)
+	case s.trade > 0:
+		f.Message += fmt.Sprintf("; new for it on this server, but it did so to others on %d earlier days.", s.trade)
+	case s.trade < 0:
+		f.Message += "; new for it on this server, but administering others is its role."
+	default:
+		f.Message += "; no habit of this client."
 	}
 	f.Counterfactual = "Fewer than three answered requests, or the same on three earlier days, would not be said as an alarm."
 	f.LookAlikes = []string{

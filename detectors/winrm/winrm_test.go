@@ -26,6 +26,15 @@ func TestCases(t *testing.T) {
 		{"an administrator's habit: 0.2 × 3 from the fourth day on", strings.Join([]string{
 			"0s every 1s times 3 10.0.0.5" + shell, "24h every 1s times 3 10.0.0.5" + shell, "48h every 1s times 3 10.0.0.5" + shell,
 			"72h every 1s times 3 10.0.0.5" + shell, "96h every 1s times 3 10.0.0.5" + shell}, "\n"), "3.00, 3.00, 3.00"},
+		{"an administrator's trade: 0.4 × 3 on a server that is new, once others were reached on three days", strings.Join([]string{
+			"0s every 1s times 3 10.0.0.5" + at("10.0.0.6"), "24h every 1s times 3 10.0.0.5" + at("10.0.0.7"), "48h every 1s times 3 10.0.0.5" + at("10.0.0.6"),
+			"72h every 1s times 3 10.0.0.5" + shell}, "\n"), "3.00, 3.00, 3.00, 1.20"},
+		{"one server of every day is no trade", strings.Join([]string{
+			"0s every 1s times 3 10.0.0.5" + at("10.0.0.6"), "24h every 1s times 3 10.0.0.5" + at("10.0.0.6"), "48h every 1s times 3 10.0.0.5" + at("10.0.0.6"),
+			"72h every 1s times 3 10.0.0.5" + shell}, "\n"), "3.00, 3.00, 3.00, 3.00"},
+		{"an intruder with five servers: three alone, a wave of two", strings.Join([]string{
+			"0s every 1s times 3 10.0.0.5" + at("10.0.0.6"), "10s every 1s times 3 10.0.0.5" + at("10.0.0.7"), "20s every 1s times 3 10.0.0.5" + at("10.0.0.8"),
+			"30s every 1s times 3 10.0.0.5" + at("10.0.0.9"), "40s every 1s times 3 10.0.0.5" + at("10.0.0.10")}, "\n"), "3.00, 3.00, 4.50, 4.50"},
 		{"another page", "0s every 1s times 5 10.0.0.5" + strings.Replace(shell, "/wsman", "/wsmanual", 1), ""},
 	} {
 		all, err := scenario.Play(c.text, New(Default()))
