@@ -213,6 +213,8 @@ func (o *done) evidence(share float64) detectors.Evidence {
 	}
 	if windows.Familiar(o.days) {
 		base += ": a habit, counted a fifth"
+	} else if o.same {
+		base += ", but the same service was made on others on three earlier days and more: counted a fifth"
 	} else if o.trade > 0 {
 		base += fmt.Sprintf(", but on others on %s: its trade, counted two fifths", phrase.Plural(o.trade, "earlier day"))
 	} else if o.trade < 0 {

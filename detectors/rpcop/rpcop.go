@@ -75,6 +75,7 @@ type hour struct {
 	said        float64  // weight last said
 	saidOps     int
 	checked     bool // the service manager was opened and closed only
+	same, other bool // services created: of a name that the client made elsewhere on three earlier days; of another
 	waiting     bool
 	dirty       bool
 }
@@ -89,8 +90,9 @@ type done struct {
 	failed  uint32
 	unseen  uint32 // without an answer
 	sealed  uint32
-	days    int // earlier days with this server
-	trade   int // with any, where those are enough to be the client's trade; -1: by its role
+	days    int  // earlier days with this server
+	trade   int  // with any, where those are enough to be the client's trade; -1: by its role
+	same    bool // a deployment that others got on three earlier days
 	source  flows.Source
 	pipe    string
 	ret     uint32
@@ -193,6 +195,9 @@ func (d *Detector) RPC(env detectors.Env, r *flows.RPC) {
 		client, detectors.HostKey{Segment: r.Segment, Addr: r.Resp}, w.op.family,
 	}
 	h := d.hour(env, key)
+	if r.Interface == windows.Svcctl && createsService(r.Opnum) {
+		d.sameService(env, r, b, h)
+	}
 	h.add(c)
 	h.prove(r, b)
 	if t := detail(r, b); t != "" && !slices.Contains(h.details, t) && len(h.details) < 8 {
@@ -280,6 +285,7 @@ func (h *hour) add(c done) {
 		o.sealed += c.sealed
 		if c.weight > o.weight {
 			o.weight, o.factor, o.source, o.pipe, o.invited, o.printer = c.weight, c.factor, c.source, c.pipe, c.invited, c.printer
+			o.days, o.trade = c.days, c.trade
 		}
 		if c.hasRet {
 			o.ret, o.hasRet = c.ret, true
@@ -333,6 +339,25 @@ func (d *Detector) trade(env detectors.Env, r *flows.RPC, b *flows.Batch, client
 	return 0
 }
 
+// sameService looks at the name of a service that is created, where it can be read: one that the client made on other servers, as
+// the same user, on three earlier days is the same deployment.
+func (d *Detector) sameService(env detectors.Env, r *flows.RPC, b *flows.Batch, h *hour) {
+	s, ok := windows.Service{}, false
+	if !r.Encrypted {
+		s, ok = windows.ReadService(b.Bytes(r.Stub), r.Opnum != 24 && r.Opnum != 44)
+	}
+	if ok && windows.Familiar(d.trades.Note(env.Now(), &r.Conn, sketch.Join(sketch.Hash(b.Bytes(r.User)), sketch.HashString(s.Name+"\x00"+s.Image)))) {
+		h.same = true
+	} else {
+		h.other = true
+	}
+}
+
+// createsService says that a svcctl operation makes a service.
+func createsService(num uint16) bool {
+	return num == 12 || num == 24 || num == 44 || num == 45 || num == 60
+}
+
 // spreads counts the servers, new to the client, on which it does discovery in this hour, this one included.
 func (d *Detector) spreads(now packet.Time, k hourKey) int {
 	start := now - now%packet.Time(time.Hour)
@@ -384,6 +409,14 @@ func (h *hour) weights(f family) (sum float64, rows []done, shares []float64) {
 		for i := range rows {
 			if rows[i].row.iface.id == windows.Svcctl && opensManager(rows[i].row.op.num) {
 				rows[i].weight = accessCheck * rows[i].factor
+			}
+		}
+	}
+	if h.same && !h.other {
+		for i := range rows {
+			if rows[i].trade != 0 && !windows.Familiar(rows[i].days) {
+				rows[i].weight *= windows.Discount / windows.TradeDiscount
+				rows[i].same = true
 			}
 		}
 	}

@@ -106,3 +106,39 @@ func TestPush(t *testing.T) {
 		t.Errorf("%d findings, the last %+v", len(got), got[len(got)-1])
 	}
 }
+
+// TestDeployment: a service is made and started on two new hosts on each of three days: 4 + 0.3 x 3 = 4.9 nats. On the fourth day
+// the same on another host counts a fifth, 0.98: silent; another service two fifths, 1.96; the same with its contents
+// sealed too, since nobody knows what it is; as another user 4.9.
+func TestDeployment(t *testing.T) {
+	make := func(s *script.Script, at time.Duration, host, name, user string, sealed bool) {
+		stub := script.Stub{}.Handle().Wide(name).U32(0).U32(0xf01ff, 0x10, 3, 0).Wide(`C:\agent.exe`)
+		s.RPC(at, client, host, windows.Svcctl, 12, script.Call{Stub: string(stub), User: user, RPC: flows.RPC{Encrypted: sealed}})
+		s.RPC(at+time.Second, client, host, windows.Svcctl, 19, script.Call{User: user, RPC: flows.RPC{Encrypted: sealed}})
+	}
+	for _, c := range []struct {
+		name, service, user string
+		sealed              bool
+		want                float64
+	}{
+		{"the same", "Agent", `LAB\deploy`, false, 0},
+		{"another service", "Odd", `LAB\deploy`, false, 1.96},
+		{"sealed", "Agent", `LAB\deploy`, true, 1.96},
+		{"another user", "Agent", `LAB\eve`, false, 4.9},
+	} {
+		var s script.Script
+		for d := range 3 {
+			for i := range 2 {
+				make(&s, time.Duration(d)*day+time.Duration(i)*time.Minute, fmt.Sprintf("10.0.1.%d", 10+2*d+i), "Agent", `LAB\deploy`, false)
+			}
+		}
+		make(&s, 3*day, "10.0.1.77", c.service, c.user, c.sealed)
+		got := last(play(&s))
+		if c.want == 0 && len(got) == 0 {
+			continue
+		}
+		if f := only(t, got); math.Abs(f.LLR-c.want) > 1e-9 {
+			t.Errorf("%s: %v nats: %s", c.name, f.LLR, f.Message)
+		}
+	}
+}
