@@ -13,7 +13,7 @@ type Config struct {
 	Enabled           bool     `yaml:"enabled"`            // whether the rules run
 	MinNats           float64  `yaml:"min_nats"`           // weight below which nothing is published, in nats; 0.5 to 9
 	DomainControllers []string `yaml:"domain_controllers"` // addresses or CIDRs of all domain controllers; empty: learnt from who answers as one
-	MaxHabits         int      `yaml:"max_habits"`         // (client, server, operation) remembered, 120 bytes each; at least 1,000
+	MaxHabits         int      `yaml:"max_habits"`         // (client, server, operation) remembered, 120 bytes each, and as many (client, operation); at least 1,000
 	MaxHours          int      `yaml:"max_hours"`          // (client, server, family) open at a time, 1.5 KB each at most; at least 16
 }
 

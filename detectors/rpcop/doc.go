@@ -54,8 +54,8 @@ administrators is needed: what they do daily is discounted, what they do first i
 
 # Units, state, cost
 
-Nats; packet time. One habit per (client, server, operation) of 120 bytes, 131,072 of them; one open hour per (client,
-server, family) of 1.5 KB at most, 8,192 of them; 32,768 trades of 130 bytes; 512 waves of 10 KB at most; least used go first, counted.
+Nats; packet time. One habit per (client, server, operation) of 120 bytes, 131,072 of them, and as many trades of
+130; one open hour per (client, server, family) of 1.5 KB at most, 8,192 of them; 512 waves of 10 KB at most; least used go first, counted.
 
 # Blind to
 

@@ -35,9 +35,9 @@ const (
 	longPrinter   = 8192 // a printer's name and a device's settings
 	bigAnswer     = 4096
 	windowsOpen   = 4096 // clients whose spread is counted
-	maxTrades     = 1 << 15
 	maxWaves      = 512
-	opCloseHandle = 0 // RCloseServiceHandle, MS-SCMR 3.1.4.1
+	tradeFrom     = 0.5 // nats of an operation: what every workstation looks up needs no memory
+	opCloseHandle = 0   // RCloseServiceHandle, MS-SCMR 3.1.4.1
 )
 
 // Detector is rules rpc.op.*.
@@ -111,7 +111,7 @@ type spread struct {
 func New(cfg Config) *Detector {
 	dcs, _ := windows.ParseControllers(cfg.DomainControllers)
 	return &Detector{
-		cfg: cfg, rows: index(), habits: windows.NewHabits(cfg.MaxHabits), trades: windows.NewTrades(maxTrades), waves: windows.NewWaves(maxWaves), controllers: windows.NewControllers(dcs),
+		cfg: cfg, rows: index(), habits: windows.NewHabits(cfg.MaxHabits), trades: windows.NewTrades(cfg.MaxHabits), waves: windows.NewWaves(maxWaves), controllers: windows.NewControllers(dcs),
 		printers: windows.NewPrintClients(),
 		hours:    lru.New[hourKey, hour](cfg.MaxHours, nil),
 		spread:   lru.New[detectors.HostKey, spread](windowsOpen, nil),
@@ -161,7 +161,7 @@ func (d *Detector) RPC(env detectors.Env, r *flows.RPC) {
 	}
 	c.days = d.habits.Note(env.Now(), &r.Conn, w.index)
 	client := detectors.HostKey{Segment: r.Segment, Addr: r.Orig}
-	if byTrade(w.op.family) {
+	if byTrade(w.op.family) && w.op.weight >= tradeFrom {
 		c.trade = d.trade(env, r, b, client, w)
 	}
 	switch {
