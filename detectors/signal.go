@@ -78,14 +78,18 @@ type Signal struct {
 // Family returns the family of the signal's rule.
 func (s *Signal) Family() Family { return FamilyOf(s.Rule) }
 
+// reachFrom is the weight from which a finding about a move between hosts says that the actor got there; chosen by us: below
+// stand queries and sessions that everybody has, whose chains rule graph.path tells.
+const reachFrom = 3
+
 // reaches says whether who did what a finding tells may act through its target from then on: moves between hosts, and
-// log-ins that worked.
+// log-ins that worked. Evidence of no weight is a step that a detector tells for its own sake.
 func (f *Finding) reaches() bool {
 	if f.Target.Addr == (packet.Addr{}) || f.Indirect {
 		return false
 	}
 	if f.Rule.Stage == StageLateral {
-		return true
+		return f.LLR >= reachFrom || f.LLR == 0
 	}
 	for _, t := range f.Techniques {
 		if t.ID == "T1078" { // a valid account was used

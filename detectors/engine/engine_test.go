@@ -325,7 +325,7 @@ func TestSignals(t *testing.T) {
 	})
 	b := &flows.Batch{Watermark: 100}
 	out := flows.Out{Batch: b}
-	for i, p := range []struct{ weight, kind uint16 }{{5, 1}, {20, 2}, {22, 2}, {24, 2}, {24, 2}} {
+	for i, p := range []struct{ weight, kind uint16 }{{5, 1}, {20, 2}, {22, 2}, {24, 2}, {24, 2}, {34, 2}} {
 		out.Now = packet.Time(i + 1)
 		out.Record(&flows.Record{Conn: flows.Conn{Orig: packet.Addr{15: 1}, Resp: packet.Addr{15: 2}, OrigPort: p.weight, RespPort: p.kind}, Side: -1})
 	}
@@ -334,9 +334,10 @@ func TestSignals(t *testing.T) {
 	m.Merge([]*flows.Batch{b})
 	e.Feed(&m)
 	want := []string{
-		"s1 scan.told 0.5 finding false reaches true family scanning",
-		"s1 scan.told 2.0 finding true reaches true family scanning",
-		"s1 scan.told 2.4 finding true reaches true family scanning",
+		"s1 scan.told 0.5 finding false reaches false family scanning",
+		"s1 scan.told 2.0 finding true reaches false family scanning",
+		"s1 scan.told 2.4 finding true reaches false family scanning",
+		"s1 scan.told 3.4 finding true reaches true family scanning",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

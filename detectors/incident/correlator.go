@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -23,10 +24,14 @@ const (
 	maxPlaces   = 8192
 	maxOpen     = 1024
 	quietFor    = packet.Time(14 * 24 * time.Hour)
+	lookEvery   = packet.Time(time.Hour) // how often an open incident is judged anew
+	fadesTo     = 0.5                    // of the score that opens one: faded below, it closes
 	coalesce    = packet.Time(time.Minute)
 	tellStep    = 1.0 // nats by which a score must rise for an update
 	skew        = packet.Time(2 * time.Second)
-	observedMin = 24 * 60 // minutes that a host's own rate is taken over, at least
+	observedMin = 24 * 60     // minutes that a host's own rate is taken over, at least,
+	siteMin     = 7 * 24 * 60 // and the mean of all,
+	siteHosts   = 50          // over so many hosts: lest an intruder's first acts make the mean
 )
 
 // Stats counts what the correlation did.
@@ -54,6 +59,7 @@ type Correlator struct {
 	places *lru.Table[place, []*node]
 	open   []*kase // in the order of opening
 	born   uint64  // orders cases
+	drawn  uint64  // new signals of all hosts, without what is usual
 	now    packet.Time
 	first  packet.Time
 	stats  Stats
@@ -68,7 +74,10 @@ type node struct {
 	reaches []reach             // of others on it, latest last
 	habits  []ruleDays
 	drawn   int // signals ever
-	of      *kase
+
+	busy   float64 // see trade; faded to busyAt
+	busyAt packet.Time
+	of     *kase
 }
 
 // ruleDays counts the days (UTC) on which a host drew signals of a rule.
@@ -102,6 +111,11 @@ func (n *node) earlierDays(s *detectors.Signal) int {
 	return 0
 }
 
+// trade is how much the host does to others all the time: signals about them of late, each half after a week.
+func (n *node) trade(now packet.Time) float64 {
+	return n.busy * math.Exp2(-float64(now-n.busyAt)/float64(7*24*time.Hour))
+}
+
 // reach is somebody's act that lets them act through the host.
 type reach struct {
 	by     *node
@@ -126,6 +140,7 @@ type kase struct {
 	full     int
 	told     *Incident // the last record; nil: never an incident
 	isOpen   bool
+	looked   packet.Time // when it was last judged for what is left of it
 	toldAt   packet.Time
 	revision int
 	changed  bool
@@ -205,6 +220,9 @@ func (c *Correlator) Take(s *detectors.Signal) {
 		s = &less
 	}
 	isNew := c.keep(n, s)
+	if isNew && s.Peer.Addr != (packet.Addr{}) {
+		n.busy, n.busyAt = n.trade(s.At)+1, s.At
+	}
 	k := n.of
 	if k == nil {
 		c.born++
@@ -213,15 +231,20 @@ func (c *Correlator) Take(s *detectors.Signal) {
 	}
 	k.last, k.changed = max(k.last, s.End), true
 	for _, cause := range s.Causes {
-		if by := c.owner[cause.ID]; by != nil && by != n && cause.P > joinFrom {
-			c.join(by, n, Move{From: by.key, To: n.key, At: s.Start, P: cause.P, Signal: cause.ID})
+		by := c.owner[cause.ID]
+		if by == nil || by == n {
+			continue
+		}
+		if p := cause.P * aside(by.trade(s.At)); p > joinFrom {
+			c.join(by, n, Move{From: by.key, To: n.key, At: s.Start, P: p, Signal: cause.ID})
 		}
 	}
 	if isNew && !usual {
+		c.drawn++
 		c.comesFrom(n, s)
 		c.shares(n, s)
 	}
-	if s.Reaches && s.Peer.Addr != (packet.Addr{}) && s.Peer != s.Actor {
+	if s.Reaches && !usual && s.Peer.Addr != (packet.Addr{}) && s.Peer != s.Actor {
 		c.reached(n, s)
 	}
 	c.tell(n.of)
@@ -270,7 +293,9 @@ func (c *Correlator) cause(r reach, s *detectors.Signal) float64 {
 		return 0
 	}
 	watched := max(r.at.Sub(c.first).Minutes(), observedMin)
-	return cause(max(s.Start.Sub(r.at), 0), float64(r.drawn)/watched)
+	drawn := float64(r.drawn) / watched
+	site := float64(c.drawn) / (max(watched, siteMin) * float64(max(c.nodes.Len(), siteHosts))) // what any host draws by itself
+	return cause(max(s.Start.Sub(r.at), 0), max(drawn, site), r.by.trade(r.at))
 }
 
 // reached notes that n may act through the peer, and joins the peer's acts since then.
@@ -380,7 +405,7 @@ func (k *kase) signals() []*detectors.Signal {
 // tell makes the record that is due after a case changed. A closed incident opens again under its id.
 func (c *Correlator) tell(k *kase) {
 	i := &Incident{}
-	k.score(i)
+	k.score(i, k.last)
 	if !k.isOpen {
 		if k.changed = false; i.Score < c.cfg.OpenNats && !i.Single {
 			return
@@ -404,7 +429,7 @@ func (c *Correlator) tell(k *kase) {
 func (c *Correlator) update(k *kase) {
 	k.changed = false
 	i := &Incident{}
-	k.score(i)
+	k.score(i, k.last)
 	if k.story(i, c.inside); k.news(i) {
 		c.say(k, i, detectors.StateUpdate)
 	}
@@ -425,7 +450,7 @@ func (c *Correlator) Advance(now packet.Time) {
 	c.now = now
 	for n := 0; n < len(c.open); n++ {
 		k := c.open[n]
-		if now-k.last >= quietFor {
+		if now-k.last >= quietFor || k.fades(now, c.cfg.OpenNats) {
 			c.close(k)
 			n--
 			continue
@@ -434,6 +459,17 @@ func (c *Correlator) Advance(now packet.Time) {
 			c.update(k)
 		}
 	}
+}
+
+// fades says that an incident's evidence has lost so much of its weight by now that it is over.
+func (k *kase) fades(now packet.Time, open float64) bool {
+	if now-k.looked < lookEvery {
+		return false
+	}
+	k.looked = now
+	i := &Incident{}
+	k.score(i, now)
+	return i.Score < fadesTo*open
 }
 
 // Finish closes what is open.
@@ -457,7 +493,7 @@ func (c *Correlator) quietest() *kase {
 // close says an incident's last record.
 func (c *Correlator) close(k *kase) {
 	i := &Incident{}
-	k.score(i)
+	k.score(i, k.last)
 	k.story(i, c.inside)
 	c.leave(k)
 	c.say(k, i, detectors.StateClose)

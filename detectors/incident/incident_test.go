@@ -76,15 +76,17 @@ func TestCause(t *testing.T) {
 	for _, tt := range []struct {
 		distance time.Duration
 		drawn    float64
+		trade    float64
 		want     float64
 	}{
-		{10 * time.Minute, 0, 0.998}, // 0.3 x 0.016823 = 0.0050468, beside 0.00001
-		{24 * time.Hour, 0, 0.655},   // 0.3 x (0 + 0.3 e^-0.5 / 2880 = 6.318e-5) = 1.8954e-5
-		{7 * 24 * time.Hour, 0, 0.0862},
-		{10 * time.Minute, 1.0 / 60, 0.232}, // a host that draws a signal every hour explains itself
-		{24 * time.Hour, 1.0 / 1440, 0.0266},
+		{10 * time.Minute, 0, 1, 0.998}, // 0.3 x 0.016823 = 0.0050468, beside 0.00001
+		{24 * time.Hour, 0, 1, 0.655},   // 0.3 x (0 + 0.3 e^-0.5 / 2880 = 6.318e-5) = 1.8954e-5
+		{24 * time.Hour, 0, 80, 0.0186}, // a hundredth of it
+		{7 * 24 * time.Hour, 0, 1, 0.0862},
+		{10 * time.Minute, 1.0 / 60, 1, 0.232}, // a host that draws a signal every hour explains itself
+		{24 * time.Hour, 1.0 / 1440, 1, 0.0266},
 	} {
-		if got := cause(tt.distance, tt.drawn); math.Abs(got-tt.want) > 0.002 {
+		if got := cause(tt.distance, tt.drawn, tt.trade); math.Abs(got-tt.want) > 0.002 {
 			t.Errorf("after %v, drawn %v: %v, want %v", tt.distance, tt.drawn, got, tt.want)
 		}
 	}

@@ -23,7 +23,8 @@ const (
 	stageFrom = 1.0  // nats from which a stage counts
 	moveFrom  = 0.5  // P(cause) from which a move counts
 	joinFrom  = 0.3  // P(cause) from which cases are joined
-	act       = 0.3  // chance that who reached a host acts through it
+	act       = 0.3  // chance that who reached a host acts through it,
+	manyFrom  = 8    // less where that one does more to others all the time
 	floor     = 1e-5 // signals a minute that a host draws by itself, at least
 )
 
@@ -49,14 +50,22 @@ var familyCap = [detectors.NumFamilies]float64{
 }
 
 // cause is the probability that an act at distance after a reach comes from it; drawn is the host's own rate of signals a
-// minute before.
-func cause(distance time.Duration, drawn float64) float64 {
+// minute before, trade how much who reached it does to others all the time.
+func cause(distance time.Duration, drawn, trade float64) float64 {
 	d := distance.Minutes()
 	if d < 0 {
 		return 0
 	}
 	f := 0.7*math.Exp(-d/30)/30 + 0.3*math.Exp(-d/2880)/2880
-	return act * f / (act*f + max(drawn, floor))
+	f *= act * aside(trade)
+	return f / (f + max(drawn, floor))
+}
+
+// aside is what is left of the suspicion that a reach was the cause, where its actor does as much to many: the square, since
+// both that it is this one of its acts and that it is an act at all become less likely.
+func aside(trade float64) float64 {
+	share := min(1, manyFrom/max(trade, 1))
+	return share * share
 }
 
 // faded is a signal's weight at a later time.
@@ -156,9 +165,8 @@ func disordered(signals []*detectors.Signal) (pairs int) {
 	return pairs
 }
 
-// score fills in what a case amounts to at its latest signal.
-func (k *kase) score(i *Incident) {
-	at := k.last
+// score fills in what a case amounts to at a time.
+func (k *kase) score(i *Incident, at packet.Time) {
 	type part struct {
 		n    *node
 		nats float64

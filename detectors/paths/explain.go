@@ -37,16 +37,21 @@ func (d *Detector) say(env detectors.Env, s *session) {
 	if w.nats < d.cfg.MinNats || w.raw < t.said+0.3 && len(t.hops) == t.num {
 		return
 	}
-	// The steps themselves tell the correlation who reached whom.
-	for _, r := range t.roots[t.told:] {
-		env.Signal(step(r))
-	}
-	for _, hop := range t.hops[t.num:] {
-		env.Signal(step(hop))
+	// The steps themselves tell the correlation who reached whom, where the chain is no mere notice.
+	for _, hop := range t.hops {
+		if w.nats < stepsFrom {
+			break
+		}
+		for _, s := range chain(hop) {
+			if !s.told {
+				s.told = true
+				env.Signal(step(s))
+			}
+		}
 	}
 	f := t.finding(env, w)
 	f.Grew = t.num > 0 && len(t.hops) > t.num
-	t.said, t.num, t.told = w.raw, len(t.hops), len(t.roots)
+	t.said, t.num = w.raw, len(t.hops)
 	env.Emit(f)
 }
 
@@ -155,7 +160,8 @@ func as(user string) string {
 
 // finding tells the tree.
 func (t *tree) finding(env detectors.Env, w weight) *detectors.Finding {
-	g, root, first := env.Graph(), t.roots[0], t.hops[0]
+	g, first := env.Graph(), t.hops[0]
+	root := first.root()
 	f := &detectors.Finding{
 		Rule: &rule, Actor: root.fromKey, Target: first.toKey, Start: root.start, End: first.last, WindowStart: root.start, LLR: w.nats,
 		Techniques: []detectors.Technique{services}, Indirect: true,
@@ -166,7 +172,7 @@ func (t *tree) finding(env detectors.Env, w weight) *detectors.Finding {
 			users = append(users, u)
 		}
 	}
-	for _, s := range slices.Concat(t.roots, t.hops) {
+	for _, s := range slices.Concat([]*session{first.root()}, t.hops) {
 		f.Start, f.End = min(f.Start, s.start), max(f.End, s.last)
 		f.Conns, f.Refs = append(f.Conns, s.conn), append(f.Refs, s.ref)
 		addUser(s.user)

@@ -36,6 +36,7 @@ const (
 	mostNats  = 9.0
 	noRun     = 5.9
 	coldNats  = 2.9
+	stepsFrom = 3.0 // weight from which a chain joins what its hosts do
 	coldBoth  = 5.9
 	usual     = 4.0 // nats of surprise that new edges have anyway
 	mostNew   = 6.0
@@ -77,6 +78,7 @@ type session struct {
 	ref          flows.Ref
 	tree         *tree            // of which it is a root
 	reached      flows.HostNumber // the origin for which gains was weighed
+	told         bool             // the correlation was told of it
 }
 
 // kind is what a session means, the heaviest last.
@@ -102,7 +104,6 @@ type tree struct {
 	hops  []*session // what follows, in the order in which it was found
 	said  float64    // weight when last said, before it was held back
 	num   int        // hops then
-	told  int        // roots that the correlation was told of
 }
 
 // Detector follows chains.

@@ -209,7 +209,7 @@ func TestStepsReachTheCorrelation(t *testing.T) {
 	}})
 	if err := scenario.Feed(1, `
 		10.0.0.5 -> 10.0.0.9 smb psexec at 02:10 user CORP\adm
-		10.0.0.9 -> 10.0.0.12 smb psexec at 02:20 user CORP\adm`, e.Feed); err != nil {
+		10.0.0.9 -> 10.0.0.12 smb psexec at 02:20 user CORP\svc`, e.Feed); err != nil {
 		t.Fatal(err)
 	}
 	e.Finish()
