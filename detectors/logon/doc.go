@@ -16,11 +16,11 @@ them together.
 Of one client, in packet time:
 
   - auth.enum: n different names in 10 minutes that do not exist: 0.7 (n-1) nats, at most 6; or n in 24 hours: 0.2 (n-8), at most
-    4. The first unknown name is free: people mistype it. Times 0.3 where the client's users that get in are twice as many: a
-    gateway at which many log in.
+    4. The first unknown name is free: people mistype it. Times 0.3 where the client's users that get in are twice as many, or
+    where its role or its machine names say that many stand behind it: a gateway.
   - auth.spray: n different names in 10 minutes whose password was wrong, at most three tries each: 0.6 (n-2) nats, at most 6; or n
-    in 24 hours: 0.25 (n-10), at most 5. Times 0.3 for gateways as above. An account of them that gets in after the third name
-    failed: 3 more.
+    in 24 hours: 0.25 (n-10), at most 5. An account of them that gets in after the third name failed: 3 more. Both times 0.3
+    for gateways as above.
   - auth.guess: f failures at one service of one server in 10 minutes: 0.25 (f-4) nats, at most 5; or f in 24 hours: 0.05 (f-20), at
     most 4. People fail about three times in a bad ten minutes: with that mean, ten or more have a probability of 1.1e-3 and
     sixteen 1.2e-7 (Poisson). Failures of an SSH connection that then gets in are taken back: keys are tried one after the other. A

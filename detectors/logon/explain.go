@@ -82,10 +82,18 @@ func nameFinding(key detectors.HostKey, c *client, r rule, llr float64, e *episo
 			f.Refs = append(f.Refs, n.ref)
 		}
 	}
-	if len(servers) == 1 {
-		f.Target = detectors.HostKey{Segment: key.Segment, Addr: servers[0]}
-	} else {
-		f.Related = servers[:min(len(servers), 32)]
+	if !e.said { // the target is part of the finding's identity: a spray that goes on to other servers stays the same
+		e.said = true
+		if len(servers) == 1 {
+			e.target = servers[0]
+		}
+	}
+	if e.target != (packet.Addr{}) {
+		f.Target = detectors.HostKey{Segment: key.Segment, Addr: e.target}
+	}
+	if len(servers) > 1 {
+		others := slices.DeleteFunc(slices.Clone(servers), func(a packet.Addr) bool { return a == e.target })
+		f.Related = others[:min(len(others), 32)]
 	}
 	f.Users = append(slices.Clone(in), names...)
 	f.Users = f.Users[:min(len(f.Users), 16)]
@@ -113,7 +121,7 @@ func nameFinding(key detectors.HostKey, c *client, r rule, llr float64, e *episo
 		f.Evidence = []detectors.Evidence{
 			{Measure: "different names in 10 minutes that do not exist", Value: float64(quick.unknown), Unit: "names", Baseline: "one, mistyped", Threshold: "3", Nats: phrase.Round(llr)},
 			{Measure: "different names in 24 hours that do not exist", Value: float64(day.unknown), Unit: "names", Baseline: "none", Threshold: "13"},
-			{Measure: "names that got in within 24 hours", Value: float64(day.in), Unit: "names", Baseline: "none", Threshold: "twice as many as failed make it a gateway"},
+			{Measure: "names that got in within 24 hours", Value: float64(day.in), Unit: "names", Baseline: "none", Threshold: "twice as many as failed, or the host's role, make it a gateway"},
 		}
 		f.Counterfactual = "Two unknown names or fewer in ten minutes, and twelve in a day, would not be said."
 		f.LookAlikes = []string{
@@ -130,12 +138,16 @@ func nameFinding(key detectors.HostKey, c *client, r rule, llr float64, e *episo
 		f.Evidence = []detectors.Evidence{
 			{Measure: "different accounts in 10 minutes whose password was wrong", Value: float64(quick.wrong), Unit: "accounts", Baseline: "one", Threshold: "4", Nats: phrase.Round(llr)},
 			{Measure: "different accounts in 24 hours whose password was wrong", Value: float64(day.wrong), Unit: "accounts", Baseline: "none", Threshold: "14"},
-			{Measure: "names that got in within 24 hours", Value: float64(day.in), Unit: "names", Baseline: "none", Threshold: "twice as many as failed make it a gateway"},
+			{Measure: "names that got in within 24 hours", Value: float64(day.in), Unit: "names", Baseline: "none", Threshold: "twice as many as failed, or the host's role, make it a gateway"},
 		}
 		if len(in) > 0 {
 			f.Message += fmt.Sprintf(" Then %s got in.", strings.Join(in[:min(len(in), sample)], ", "))
-			f.Evidence[0].Nats = phrase.Round(llr - inAfter)
-			f.Evidence = append(f.Evidence, detectors.Evidence{Measure: "accounts that got in after others had failed, and not before", Value: float64(len(in)), Unit: "accounts", Baseline: "none", Nats: inAfter})
+			after := inAfter
+			if c.gateway {
+				after *= gateway
+			}
+			f.Evidence[0].Nats = phrase.Round(llr - after)
+			f.Evidence = append(f.Evidence, detectors.Evidence{Measure: "accounts that got in after others had failed, and not before", Value: float64(len(in)), Unit: "accounts", Baseline: "none", Nats: phrase.Round(after)})
 			f.Techniques = []detectors.Technique{spraying, validUser}
 		}
 		f.Counterfactual = "Three accounts or fewer in ten minutes, and thirteen in a day, would not be said."

@@ -9,6 +9,7 @@ import (
 	"neuromast/detectors"
 	"neuromast/detectors/windows"
 	"neuromast/flows"
+	"neuromast/flows/hostgraph"
 	"neuromast/flows/lru"
 	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
@@ -73,6 +74,9 @@ type client struct {
 	names    []name
 	services []service
 	said     [numRules]episode
+	gateway  bool        // many stand behind it, by its role or its names
+	gone     int         // names that had got in and were displaced, since goneAt
+	goneAt   packet.Time // no more than slow ago
 }
 
 // name is an account that a client tried.
@@ -123,6 +127,8 @@ type episode struct {
 	burst       packet.Time // when failures last came at once
 	count       int         // when it last grew
 	brokeIn     bool
+	target      packet.Addr // whom the finding was first said about; zero: several
+	said        bool
 }
 
 // Detector is rules auth.enum, auth.spray and auth.guess.
@@ -230,6 +236,12 @@ func (d *Detector) noteName(c *client, a *attempt, now packet.Time) (tries int) 
 					oldest = j
 				}
 			}
+			if now-c.goneAt > slow {
+				c.gone, c.goneAt = 0, now
+			}
+			if c.names[oldest].inAt != 0 {
+				c.gone++
+			}
 			c.names = slices.Delete(c.names, oldest, oldest+1)
 			d.names++
 		}
@@ -265,6 +277,9 @@ type tally struct {
 }
 
 func (c *client) tally(now, window packet.Time) (t tally) {
+	if window == slow && now-c.goneAt <= slow {
+		t.in = c.gone
+	}
 	for i := range c.names {
 		n := &c.names[i]
 		within := func(at packet.Time) bool { return at != 0 && now-at <= window }
@@ -284,9 +299,11 @@ func (c *client) tally(now, window packet.Time) (t tally) {
 // judgeNames decides on enumeration and spraying.
 func (d *Detector) judgeNames(env detectors.Env, key detectors.HostKey, c *client, a *attempt, now packet.Time) {
 	quick, day := c.tally(now, fast), c.tally(now, slow)
+	host := env.Host(key)
+	c.gateway = host.Shared || env.Graph().Role(host.Number) == hostgraph.Gateway
 	if a.result != in {
 		llr := max(namesAtOnce(enum, quick), namesByDay(enum, day))
-		if day.in >= 2*day.unknown {
+		if c.gateway || day.in >= 2*day.unknown {
 			llr *= gateway
 		}
 		if quick.unknown > 0 && a.result == unknown {
@@ -297,8 +314,10 @@ func (d *Detector) judgeNames(env detectors.Env, key detectors.HostKey, c *clien
 		return
 	}
 	llr := max(namesAtOnce(spray, quick), namesByDay(spray, day))
-	if day.in >= 2*day.wrong {
-		llr *= gateway
+	c.gateway = c.gateway || day.in >= 2*day.wrong
+	after := inAfter
+	if c.gateway { // people who mistype and people who get in are there each day
+		llr, after = llr*gateway, inAfter*gateway
 	}
 	if a.result == in {
 		i := slices.IndexFunc(c.names, func(n name) bool { return n.hash == sketch.HashString(a.name) })
@@ -310,7 +329,7 @@ func (d *Detector) judgeNames(env detectors.Env, key detectors.HostKey, c *clien
 		n.conn, n.ref = a.conn, a.ref
 	}
 	if slices.ContainsFunc(c.names, func(n name) bool { return n.inAfterFailures && now-n.inAt <= slow }) {
-		llr = max(llr, 0) + inAfter
+		llr = max(llr, 0) + after
 	}
 	d.sayNames(env, key, c, spray, llr, max(quick.wrong, day.wrong), now, quick, day)
 }
@@ -363,7 +382,7 @@ func (d *Detector) sayNames(env detectors.Env, key detectors.HostKey, c *client,
 	if llr < d.cfg.MinNats {
 		return
 	}
-	brokeIn := r == spray && llr >= inAfter && slices.ContainsFunc(c.names, func(n name) bool { return n.inAfterFailures })
+	brokeIn := r == spray && slices.ContainsFunc(c.names, func(n name) bool { return n.inAfterFailures })
 	if grows := e.grows(count, brokeIn); grows || often(count) {
 		f := nameFinding(key, c, r, llr, e, now, quick, day)
 		f.Grew = grows

@@ -56,6 +56,25 @@ func TestCases(t *testing.T) {
 			1s every 2s times 3 10.0.0.5 logs 10.0.1.2 http user#+3 wrong
 			10s every 2s times 3 10.0.0.5 logs 10.0.1.3 ldap user#+6 wrong
 			20s every 2s times 3 10.0.0.5 logs 10.0.1.4 tds user#+9 wrong`, "auth.spray 6.00"},
+		{"a spray over five protocols, two names each, a desktop among them: 0.6 (10-2)", `
+			0s every 2s times 2 10.0.0.5 logs 10.0.1.1 smb user# wrong
+			5s every 2s times 2 10.0.0.5 logs 10.0.1.2 http user#+2 wrong
+			10s every 2s times 2 10.0.0.5 logs 10.0.1.3 ldap user#+4 wrong
+			15s every 2s times 2 10.0.0.5 logs 10.0.1.4 rdp user#+6 wrong
+			20s every 2s times 2 10.0.0.5 logs 10.0.1.5 tds user#+8 wrong`, "auth.spray 4.80"},
+		{"the last of them gets in at the desktop: 3 more", `
+			0s every 2s times 4 10.0.0.5 logs 10.0.1.1 smb user# wrong
+			10s every 2s times 3 10.0.0.5 logs 10.0.1.4 rdp user#+4 wrong
+			20s every 2s times 3 10.0.0.5 logs 10.0.1.5 tds user#+7 wrong
+			30s 10.0.0.5 logs 10.0.1.4 rdp weak in`, "auth.spray 7.80"},
+		{"the same names over another protocol are no further ones", `
+			0s every 1s times 3 10.0.0.5 logs 10.0.1.1 smb user# wrong
+			5s every 1s times 3 10.0.0.5 logs 10.0.1.4 rdp user# wrong
+			9s every 1s times 3 10.0.0.5 logs 10.0.1.2 http user# wrong`, ""},
+		{"four hundred people behind one address, of whom six mistype at once: 0.3 × (0.6 (5-2) + 3) as last said, though only 128 names are kept", `
+			0s 10.0.0.5 logs 10.0.0.10 kerberos early wrong
+			1s every 1m times 400 10.0.0.5 logs 10.0.0.10 kerberos staff# in
+			6h every 10s times 6 10.0.0.5 logs 10.0.0.10 kerberos clumsy# wrong`, "auth.spray 1.44"},
 		{"twenty passwords by Basic over one connection, then in: 0.25 (20-4) + 3", `
 			0s every 900ms times 10 10.0.0.5 logs 10.0.0.8 http admin wrong over 5
 			500ms every 1200ms times 10 10.0.0.5 logs 10.0.0.8 http admin wrong over 5

@@ -65,6 +65,31 @@ func PlayOn(workers int, text string, dets ...detectors.Detector) ([]*detectors.
 	return said, nil
 }
 
+// Unsaid plays a text and returns what detectors told the correlation alone: the last weight of each, as "rule nats".
+func Unsaid(text string, dets ...detectors.Detector) ([]string, error) {
+	at := map[string]int{}
+	var last []*detectors.Signal
+	e := engine.New(dets, engine.Config{Internal: Internal, Publish: func(*detectors.Finding) {}, Signal: func(s *detectors.Signal) {
+		i, known := at[s.ID]
+		if !known {
+			i = len(last)
+			at[s.ID], last = i, append(last, nil)
+		}
+		last[i] = s
+	}})
+	if err := Feed(1, text, e.Feed); err != nil {
+		return nil, err
+	}
+	e.Finish()
+	var out []string
+	for _, s := range last {
+		if !s.Finding {
+			out = append(out, fmt.Sprintf("%s %.2f", s.Rule, s.LLR))
+		}
+	}
+	return out, nil
+}
+
 // Feed hands the items of the text to take in sets of a second, spread over shards that so many workers hold.
 func Feed(workers int, text string, take func(*flows.Merged)) error {
 	items, err := parse(text)

@@ -25,6 +25,7 @@ const (
 	oldService   = 0.3
 	noProofAsked = 0.3
 	rc4Alone     = 1.5
+	shown        = 2.0 // nats from which roasting is shown to people
 )
 
 // Ciphers (RFC 3961, 8; RFC 4757).
@@ -247,6 +248,10 @@ func (d *Detector) sayRoast(env detectors.Env, key detectors.HostKey, c *client,
 	f := roastFinding(key, services, accounts, s, a, alone, user, e.start, now)
 	if n := len(services) + len(accounts); n >= 2*e.count {
 		e.count, f.Grew = n, true
+	}
+	if s+alone < shown && a < shown {
+		env.Signal(f) // one old service, or an account of a realm that asks nobody for proof: evidence beside more
+		return
 	}
 	env.Emit(f)
 }
