@@ -56,6 +56,7 @@ type Account struct {
 	Domain, User string
 	KDC          packet.Addr // zero: NTLM
 	Workstation  string      // that NTLM claims; empty: the client's name
+	Nameless     bool        // NTLM claims no workstation, as Impacket's clients
 }
 
 // Text is the account as SMB sessions show it.

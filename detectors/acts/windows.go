@@ -80,7 +80,10 @@ func (l *Link) LogOn(who Account, over flows.App, status uint32) *Link {
 	}
 	challenge, proof := s.Rand.Uint64(), s.Rand.Uint64()|1
 	workstation := who.Workstation
-	if workstation == "" {
+	switch {
+	case who.Nameless:
+		workstation = ""
+	case workstation == "":
 		workstation = s.name(l.conn.Orig)
 	}
 	server := s.name(to)

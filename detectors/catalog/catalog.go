@@ -17,6 +17,7 @@ import (
 	"neuromast/detectors/l2"
 	"neuromast/detectors/ldapenum"
 	"neuromast/detectors/logon"
+	"neuromast/detectors/passhash"
 	"neuromast/detectors/paths"
 	"neuromast/detectors/pivot"
 	"neuromast/detectors/relay"
@@ -51,9 +52,10 @@ type Config struct {
 
 	Sess session.Config `yaml:"sess.interactive"` // what people and programs do in sessions on other hosts
 
-	Relay relay.Config `yaml:"auth.relay"`  // NTLM log-ins that are passed on or collected
-	ADFS  adfs.Config  `yaml:"adfs.export"` // the configuration of a federation server that is read
-	L2    l2.Config    `yaml:"l2.poison"`   // hosts that put themselves between others on a LAN
+	Relay relay.Config    `yaml:"auth.relay"`  // NTLM log-ins that are passed on or collected
+	Hash  passhash.Config `yaml:"auth.pth"`    // NTLM log-ins where Kerberos is the habit
+	ADFS  adfs.Config     `yaml:"adfs.export"` // the configuration of a federation server that is read
+	L2    l2.Config       `yaml:"l2.poison"`   // hosts that put themselves between others on a LAN
 
 	Edges edges.Config `yaml:"graph.first_edge"` // contacts between hosts that are new, or against their roles, or many
 	Paths paths.Config `yaml:"graph.path"`       // chains of sessions from host to host
@@ -78,6 +80,7 @@ func Default() Config {
 		Logon:  logon.Default(),
 		Sess:   session.Default(),
 		Relay:  relay.Default(),
+		Hash:   passhash.Default(),
 		ADFS:   adfs.Default(),
 		L2:     l2.Default(),
 		Edges:  edges.Default(),

@@ -140,6 +140,8 @@ func (x *intruder) rise() packet.Time {
 	x.who = acts.Account{Domain: netbio, User: d.who.User, Workstation: x.at.name}
 	if x.r.IntN(2) == 0 {
 		x.who.KDC = x.at.dc.addr
+	} else {
+		x.who.Nameless = x.at.addr[15]&1 == 0 // some tools claim no workstation
 	}
 	return x.now
 }

@@ -6,6 +6,7 @@ import (
 
 	"neuromast/detectors/acts"
 	"neuromast/flows"
+	"neuromast/sensor/packet"
 )
 
 // trouble places what goes wrong or is new, honestly, at random: the rates are per thousand hosts and week, those of what
@@ -233,4 +234,39 @@ func (s *site) settings() {
 	s.did(d.from.addr, "administrator changes a database's settings")
 	s.honest.Statement(s.now, d.from.addr, db.addr, d.who.User, "Microsoft SQL Server Management Studio",
 		"EXEC sp_configure 'show advanced options', 1; RECONFIGURE", "EXEC sp_configure 'max server memory (MB)', 65536; RECONFIGURE")
+}
+
+// fallbacks places log-ins by NTLM that honest people make where Kerberos is usual. They have dice of their own, so that what
+// else is played stays as it was without them.
+func (s *site) fallbacks() {
+	a := s.scene(2) // 1 is what else is honest, 1,000 and on are intrusions
+	weeks := float64(s.cfg.Days) * float64(s.cfg.Hosts) / 7000
+	moment := func(from, hours int) packet.Time {
+		day := a.Rand.IntN(s.cfg.Days)
+		return Start.Add(time.Duration(day*24+from)*time.Hour + time.Duration(a.Rand.Int64N(int64(time.Duration(hours)*time.Hour))))
+	}
+	open := func(h *host, what string) { // as a person does, by NTLM
+		s.did(h.addr, what)
+		who := h.account()
+		who.KDC = packet.Addr{}
+		a.Work(s.now, h.addr, h.files.addr, who, "Team", 2, 0, 10*time.Second)
+	}
+	for range int(20*weeks) + 1 { // there is no ticket for an address
+		h := some(a.Rand, s.byRole[workstation])
+		s.at(moment(8, 10), func() {
+			if h.here {
+				open(h, "person opens a share by address")
+			}
+		})
+	}
+	for range int(weeks/2) + 1 {
+		server := some(a.Rand, s.byRole[fileServer])
+		s.at(moment(8, 6), func() {
+			s.repeat(60, 2*time.Minute, func() {
+				if h := some(a.Rand, s.byRole[workstation]); h.here && h.files == server {
+					open(h, "file server lost its name")
+				}
+			})
+		})
+	}
 }

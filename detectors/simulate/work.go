@@ -48,6 +48,7 @@ func (s *site) begin() {
 		}
 	}
 	s.trouble()
+	s.fallbacks()
 }
 
 // every repeats something; jitter spreads the first time.

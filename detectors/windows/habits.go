@@ -37,7 +37,24 @@ func NewHabits(max int) *Habits { return &Habits{lru.New[uint64, habit](max, nil
 
 // Note enters that client does what to server now, and returns on how many days before today it did.
 func (h *Habits) Note(now packet.Time, c *flows.Conn, what uint64) (days int) {
-	key := sketch.Join(sketch.Join(sketch.HashAddr(c.Orig), sketch.HashAddr(c.Resp)), sketch.Join(uint64(c.Segment), what))
+	return h.Enter(now, sketch.Join(sketch.Join(sketch.HashAddr(c.Orig), sketch.HashAddr(c.Resp)), sketch.Join(uint64(c.Segment), what)))
+}
+
+// Look returns on how many days before today what a key stands for was entered, without entering it now.
+func (h *Habits) Look(now packet.Time, key uint64) (days int) {
+	v := h.table.Get(key)
+	today := int32(now / packet.Time(24*time.Hour))
+	if v == nil || time.Duration(today-v.last)*24*time.Hour > forgetAfter {
+		return 0
+	}
+	if v.last >= today {
+		return int(v.days) - 1
+	}
+	return int(v.days)
+}
+
+// Enter is Note for a key of the caller's own.
+func (h *Habits) Enter(now packet.Time, key uint64) (days int) {
 	today := int32(now / packet.Time(24*time.Hour))
 	v, isNew := h.table.Use(key)
 	if isNew || time.Duration(today-v.last)*24*time.Hour > forgetAfter {
