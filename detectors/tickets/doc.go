@@ -21,8 +21,7 @@ Of one client, within an hour of packet time:
   - auth.downgrade: a first exchange that succeeds with RC4 alone offered, while the realm's tickets are AES: 1.5 nats; 2 more where
     the same host offered AES before.
 
-Below 2 nats roasting is told to the correlation alone: a single service with RC4 tickets, and an account answered without a proof
-where nobody was ever asked for one, are what two of the honest captures that we measured with show.
+An account answered without a proof where nobody was ever asked for one is told to the correlation alone.
 
 Times 0.2 for what the client did to the same server for the same account or service on three earlier days.
 

@@ -25,7 +25,7 @@ const (
 	oldService   = 0.3
 	noProofAsked = 0.3
 	rc4Alone     = 1.5
-	shown        = 2.0 // nats from which roasting is shown to people
+	shown        = 2.0 // nats from which roasted accounts are shown to people
 )
 
 // Ciphers (RFC 3961, 8; RFC 4757).
@@ -249,8 +249,8 @@ func (d *Detector) sayRoast(env detectors.Env, key detectors.HostKey, c *client,
 	if n := len(services) + len(accounts); n >= 2*e.count {
 		e.count, f.Grew = n, true
 	}
-	if s+alone < shown && a < shown {
-		env.Signal(f) // one old service, or an account of a realm that asks nobody for proof: evidence beside more
+	if s+alone < d.cfg.MinNats && a < shown {
+		env.Signal(f) // one account of a realm that was seen to ask nobody for a proof
 		return
 	}
 	env.Emit(f)
