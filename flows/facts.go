@@ -229,13 +229,16 @@ type Kerberos struct {
 	RequestRef Ref
 	Code       uint32 // of the KRB-ERROR (RFC 4120, 7.5.9); valid where Outcome is Failed
 	Offered    [MaxEtypes]int8
+	Keys       [MaxEtypes]int8 // ciphers for which the account has keys, as an error that asks for a proof tells them (PA-ETYPE-INFO2)
 	NumOffered uint8
+	NumKeys    uint8
 	Ticket     int8 // cipher that the ticket is sealed with (the service's key); 0: none was given
 	Part       int8 // cipher of the part for the client
 	Outcome    Outcome
 	TGS        bool // a ticket asked with a ticket; false: with the client's own key
 	Proof      bool // the request carried pre-authentication that proves the key, or FAST
-	Asked      bool // the request was seen: Offered and Proof are valid
+	Asked      bool // the request was seen: Offered, Proof and Behalf are valid
+	Behalf     bool // a service asks in somebody else's name (MS-SFU), whose own tickets are at another host
 }
 
 // HTTP is a request of HTTP/1 with its answer's status.

@@ -34,6 +34,9 @@ func (s tickets) Feed(m *flows.Merged) {
 		case k.Outcome == flows.Unseen:
 		case k.Outcome == flows.Failed:
 			s[k.Ref.Frame] = fmt.Sprintf("error %d", k.Code)
+			if k.NumKeys > 0 {
+				s[k.Ref.Frame] += fmt.Sprint(", keys ", k.Keys[:k.NumKeys])
+			}
 		default:
 			kind := 11
 			if k.TGS {
@@ -108,6 +111,15 @@ func tsharkTickets(t *testing.T, path string) tickets {
 		}
 		if f[1] == "30" {
 			all[frame] = "error " + f[2]
+			if (f[2] == "24" || f[2] == "25") && f[4] != "" {
+				all[frame] += ", keys ["
+				for _, cipher := range strings.Split(f[4], ",") {
+					if n, err := strconv.Atoi(cipher); err == nil && n >= -128 { // Windows has ciphers of its own below, which a fact doesn't hold
+						all[frame] += cipher + " "
+					}
+				}
+				all[frame] = strings.TrimSuffix(all[frame], " ") + "]"
+			}
 		} else {
 			ciphers := strings.Split(f[4], ",")
 			ciphers = ciphers[max(0, len(ciphers)-2):] // before them stand the ones that pre-authentication data speaks of

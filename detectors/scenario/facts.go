@@ -89,16 +89,16 @@ func (it *item) logIn(say []string) error {
 	return nil
 }
 
-// ticket reads ADDRESS gets ADDRESS SERVICE as USER offers ETYPES ticket ETYPE [noproof].
+// ticket reads ADDRESS gets ADDRESS SERVICE as USER offers ETYPES ticket ETYPE [noproof|key ETYPE]: the account's key.
 func (it *item) ticket(say []string) error {
-	if len(say) < 10 || say[4] != "as" || say[6] != "offers" || say[8] != "ticket" || len(say) > 10 && say[10] != "noproof" {
-		return fmt.Errorf("want ADDRESS gets ADDRESS SERVICE as USER offers ETYPES ticket ETYPE [noproof]")
+	if len(say) < 10 || say[4] != "as" || say[6] != "offers" || say[8] != "ticket" || len(say) == 11 && say[10] != "noproof" || len(say) == 12 && say[10] != "key" || len(say) > 12 {
+		return fmt.Errorf("want ADDRESS gets ADDRESS SERVICE as USER offers ETYPES ticket ETYPE [noproof|key ETYPE]")
 	}
 	conn, err := it.conn(say[0], say[2], 88, 0)
 	if err != nil {
 		return err
 	}
-	k := flows.Kerberos{Asked: true, TGS: say[3] != "krbtgt", Proof: len(say) == 10, Outcome: flows.Succeeded}
+	k := flows.Kerberos{Asked: true, TGS: say[3] != "krbtgt", Proof: len(say) != 11, Outcome: flows.Succeeded}
 	for _, t := range strings.Split(say[7], ",") {
 		n, err := strconv.ParseInt(t, 10, 8)
 		if err != nil || int(k.NumOffered) == len(k.Offered) {
@@ -111,9 +111,17 @@ func (it *item) ticket(say []string) error {
 	if err != nil {
 		return err
 	}
-	k.Ticket = int8(n)
+	k.Ticket, k.Part = int8(n), int8(n)
 	if n == 0 { // no ticket but the question for a proof
 		k.Outcome, k.Code = flows.Failed, 25
+	}
+	if len(say) == 12 {
+		if n, err = strconv.ParseInt(say[11], 10, 8); err != nil {
+			return err
+		}
+		if k.Part = int8(n); k.Outcome == flows.Failed {
+			k.Part, k.Keys[0], k.NumKeys = 0, int8(n), 1
+		}
 	}
 	it.fact = func(out *flows.Out, it *item) {
 		k.Conn, k.Meta = conn(), flows.Meta{Ref: flows.Ref{Frame: uint64(it.number) + 1}}

@@ -1,7 +1,7 @@
 /*
 Package tickets finds Kerberos requests that suit who wants to crack or abuse keys: rules auth.roast (tickets and answers that can
 be guessed offline, T1558.003 Kerberoasting and T1558.004 AS-REP Roasting) and auth.downgrade (a log-in with the weak cipher
-alone, as with a stolen NTLM hash, T1550.002).
+alone, as with a stolen NTLM hash, T1550.002; a key distribution centre that gives AES up, as with a skeleton key, T1556.001).
 
 # What it sees
 
@@ -16,10 +16,16 @@ Of one client, within an hour of packet time:
     tickets are: n different services, machine accounts (ending in $) and the realm's own left out. One is 1 nat, two 2, n of three
     and more 3 + 0.5 (n-3), at most 6. One such ticket is often a service whose account has no AES key. 1.5 more where only RC4 was
     offered: tools ask so. A service of which three other clients got RC4 tickets is itself old: it counts 0.3 in n.
+
   - answers to a first request that proved nothing: 4 nats, from three accounts on 6, 1 more where only RC4 was offered. Where the
     realm was never seen to ask for a proof it is usual there: times 0.3.
+
   - auth.downgrade: a first exchange that succeeds with RC4 alone offered, while the realm's tickets are AES: 1.5 nats; 2 more where
     the same host offered AES before.
+
+  - auth.downgrade, of a key distribution centre: an account whose keys were AES is told to have RC4 alone, to a client that offers AES, by
+    the list of an error (PA-ETYPE-INFO2) or the cipher of the answer. 1.5 nats for each account within a day, at most 6. Accounts
+    for which that is so on three earlier days count times 0.2.
 
 An account answered without a proof where nobody was ever asked for one is told to the correlation alone.
 
@@ -29,7 +35,8 @@ Hand: five services with RC4 by a client of AES 4 nats (risk 56), asked with RC4
 
 # Units, state, cost
 
-Nats and packet time. 4,096 clients of 64 services and 16 accounts, 15 KB at most; 256 realms; 8,192 services of 100 bytes; 65,536
+Nats and packet time. 4,096 clients of 64 services and 16 accounts, 15 KB at most; 256 realms; 32,768 accounts with AES of
+110 bytes; 256 key distribution centres of 16 accounts, 3.5 KB; 8,192 services of 100 bytes; 65,536
 habits of 120 bytes. The least used go first, counted.
 
 # Blind to

@@ -23,6 +23,7 @@ const (
 var (
 	kerberoasting = detectors.Technique{ID: "T1558.003", Name: "Kerberoasting", Tactic: "TA0006"}
 	asRepRoasting = detectors.Technique{ID: "T1558.004", Name: "AS-REP Roasting", Tactic: "TA0006"}
+	skeletonKey   = detectors.Technique{ID: "T1556.001", Name: "Domain Controller Authentication", Tactic: "TA0006"}
 	passTheHash   = detectors.Technique{ID: "T1550.002", Name: "Pass the Hash", Tactic: "TA0008"}
 )
 
@@ -33,7 +34,7 @@ var rules = [numRules]detectors.Rule{
 	},
 	downgrade: {
 		ID: "auth.downgrade", Name: "Kerberos log-in with the weak cipher alone", Stage: detectors.StageLateral,
-		Techniques: []detectors.Technique{passTheHash},
+		Techniques: []detectors.Technique{passTheHash, skeletonKey},
 	},
 }
 
@@ -143,6 +144,34 @@ func weakFinding(key detectors.HostKey, a *ask, llr float64, could bool, start p
 		f.Message = strings.TrimSuffix(f.Message, ".") + "; the host offered AES before."
 		f.Evidence[0].Nats = phrase.Round(llr * 1.5 / 3.5)
 		f.Evidence = append(f.Evidence, detectors.Evidence{Measure: "the host offered AES before", Value: 1, Unit: "", Baseline: "AES", Nats: phrase.Round(llr * 2 / 3.5)})
+	}
+	return f
+}
+
+// fallenFinding tells of a key distribution centre that gave AES up for accounts.
+func fallenFinding(key detectors.HostKey, fallen []ask, llr float64, start, now packet.Time) *detectors.Finding {
+	f := &detectors.Finding{
+		Rule: &rules[downgrade], Actor: key, Start: start, End: now, WindowStart: start, LLR: llr, Techniques: []detectors.Technique{skeletonKey},
+		Message: fmt.Sprintf("%s, a key distribution centre, offered RC4 alone for %s that had AES keys and whose clients offered AES: %s. So does one whose program was patched to take a second password for everybody.",
+			key.Addr, phrase.Plural(len(fallen), "account"), list(fallen)),
+		Evidence: []detectors.Evidence{{
+			Measure: "accounts in a day whose AES keys are no longer used, at this key distribution centre", Value: float64(len(fallen)), Unit: "accounts", Baseline: "AES", Threshold: "1",
+			Nats: phrase.Round(llr),
+		}},
+		Counterfactual: "AES among the ciphers that the answer lists, or an account that never had AES, would not be said.",
+		LookAlikes: []string{
+			"An administrator takes AES from one account, or sets its password by a tool that makes an RC4 key only: one account, and at every key distribution centre.",
+			"A domain whose policy goes back to RC4: all accounts, at every key distribution centre, announced.",
+		},
+		NextSteps: []string{
+			fmt.Sprintf("See whether other key distribution centres still offer AES for the same accounts; if so, take a memory image of %s before it is restarted: a skeleton key lives in lsass and not on disk.", key.Addr),
+			"Ask who changed msDS-SupportedEncryptionTypes of these accounts (event 4738, 5136).",
+		},
+		Filter: fmt.Sprintf("ip.addr == %s && (kerberos.error_code == 25 || kerberos.msg_type == 11)", key.Addr),
+	}
+	for _, a := range fallen {
+		f.Users = append(f.Users, a.text)
+		f.Conns, f.Refs = append(f.Conns, a.conn), append(f.Refs, a.ref)
 	}
 	return f
 }

@@ -15,17 +15,23 @@ import (
 
 // Bounds and weights of the package comment.
 const (
-	window       = packet.Time(time.Hour)
-	maxServices  = 64
-	maxAccounts  = 16
-	maxRealms    = 256
-	maxKnown     = 8192
-	maxHabits    = 1 << 16
-	oldFrom      = 3 // other clients
-	oldService   = 0.3
-	noProofAsked = 0.3
-	rc4Alone     = 1.5
-	shown        = 2.0 // nats from which roasted accounts are shown to people
+	window        = packet.Time(time.Hour)
+	maxServices   = 64
+	maxAccounts   = 16
+	maxRealms     = 256
+	maxKnown      = 8192
+	maxHabits     = 1 << 16
+	oldFrom       = 3 // other clients
+	oldService    = 0.3
+	noProofAsked  = 0.3
+	maxPrincipals = 1 << 15
+	maxCentres    = 256
+	maxFallen     = 16
+	fallenEach    = 1.5
+	fallenMost    = 6.0
+	fallenWithin  = packet.Time(24 * time.Hour)
+	rc4Alone      = 1.5
+	shown         = 2.0 // nats from which roasted accounts are shown to people
 )
 
 // Ciphers (RFC 3961, 8; RFC 4757).
@@ -65,6 +71,12 @@ type episode struct {
 	count       int
 }
 
+// centre is a key distribution centre that told of RC4 keys alone for accounts that had AES ones.
+type centre struct {
+	fallen []ask
+	said   episode
+}
+
 // realm is what is known of a realm.
 type realm struct{ asksProof, aes bool }
 
@@ -77,6 +89,8 @@ type Detector struct {
 	clients  *lru.Table[detectors.HostKey, client]
 	realms   *lru.Table[uint64, realm]
 	services *lru.Table[uint64, known]
+	strong   *lru.Table[uint64, packet.Time] // accounts, and when they last had AES keys
+	centres  *lru.Table[detectors.HostKey, centre]
 	habits   *windows.Habits
 }
 
@@ -84,7 +98,8 @@ type Detector struct {
 func New(cfg Config) *Detector {
 	return &Detector{
 		cfg: cfg, clients: lru.New[detectors.HostKey, client](cfg.MaxClients, nil), realms: lru.New[uint64, realm](maxRealms, nil),
-		services: lru.New[uint64, known](maxKnown, nil), habits: windows.NewHabits(maxHabits),
+		services: lru.New[uint64, known](maxKnown, nil), strong: lru.New[uint64, packet.Time](maxPrincipals, nil),
+		centres: lru.New[detectors.HostKey, centre](maxCentres, nil), habits: windows.NewHabits(maxHabits),
 	}
 }
 
@@ -121,6 +136,9 @@ func (d *Detector) Kerberos(env detectors.Env, k *flows.Kerberos) {
 	c, _ := d.clients.Use(key)
 	could := c.aes
 	c.aes = c.aes || aes
+	if aes && !k.TGS && k.Client.Len > 0 {
+		d.keys(env, k, name)
+	}
 	if k.Outcome != flows.Succeeded {
 		return
 	}
@@ -149,6 +167,53 @@ func (d *Detector) Kerberos(env detectors.Env, k *flows.Kerberos) {
 		a.days = d.habits.Note(env.Now(), &k.Conn, sketch.Join(sketch.HashString(strings.ToLower(user)+"@"+name), 2))
 		d.sayWeak(env, key, c, &a, could)
 	}
+}
+
+// keys looks at which keys an account has, as its key distribution centre tells a client that offered AES: by the list of an
+// error, or by the cipher of what it seals with the account's key.
+func (d *Detector) keys(env detectors.Env, k *flows.Kerberos, realm string) {
+	list := k.Keys[:k.NumKeys]
+	if k.Outcome == flows.Succeeded {
+		list = []int8{k.Part}
+	}
+	user, now := windows.Printable(env.Batch().String(k.Client)), env.Now()
+	hash := sketch.HashString(strings.ToLower(user) + "@" + realm)
+	if slices.Contains(list, aes128) || slices.Contains(list, aes256) {
+		at, _ := d.strong.Use(hash)
+		*at = now
+		return
+	}
+	if !slices.Contains(list, rc4) || d.strong.Get(hash) == nil {
+		return
+	}
+	key := detectors.HostKey{Segment: k.Segment, Addr: k.Resp}
+	c, _ := d.centres.Use(key)
+	a := ask{hash: hash, text: user, at: now, conn: k.Conn, ref: k.Ref}
+	a.days = d.habits.Note(now, &flows.Conn{Orig: k.Resp, Resp: k.Resp, Segment: k.Segment}, sketch.Join(hash, 3))
+	c.fallen = enter(c.fallen, a, maxFallen)
+	for len(c.fallen) > 0 && now-c.fallen[0].at > fallenWithin {
+		c.fallen = c.fallen[1:]
+	}
+	e := &c.said
+	if e.start == 0 || now-e.last > fallenWithin {
+		*e = episode{start: now}
+	}
+	e.last = now
+	llr := 0.0
+	for _, a := range c.fallen {
+		w := fallenEach
+		if windows.Familiar(a.days) {
+			w *= windows.Discount
+		}
+		llr += w
+	}
+	if llr = min(llr, fallenMost); llr < d.cfg.MinNats || len(c.fallen) == e.count {
+		return
+	}
+	f := fallenFinding(key, c.fallen, llr, e.start, now)
+	f.Grew = len(c.fallen) >= 2*e.count
+	e.count = len(c.fallen)
+	env.Emit(f)
 }
 
 // own says that a service is the ticket-granting one of a realm, or the one that changes passwords.

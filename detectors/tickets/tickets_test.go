@@ -12,6 +12,8 @@ import (
 // TestCases holds what is said, with nats worked out by hand from the package comment.
 func TestCases(t *testing.T) {
 	const asks = "0s 10.0.0.4 gets 10.0.0.10 krbtgt as carol offers 18,17,23 ticket 0 noproof\n"
+	const had = `0s every 1m times 3 10.0.0.5 gets 10.0.0.10 krbtgt as user# offers 18,17,23 ticket 0 key 18
+`
 	for _, c := range []struct{ name, text, want, techniques string }{
 		{"one RC4 ticket", `0s 10.0.0.5 gets 10.0.0.10 http/web as alice offers 18,17,23 ticket 23`, "auth.roast 1.00", "T1558.003"},
 		{"the same one again and again", `0s every 1m times 50 10.0.0.5 gets 10.0.0.10 http/web as alice offers 18,17,23 ticket 23`, "auth.roast 1.00", "T1558.003"},
@@ -38,6 +40,14 @@ func TestCases(t *testing.T) {
 			0s 10.0.0.5 gets 10.0.0.10 krbtgt as alice offers 18,17,23 ticket 18
 			1m 10.0.0.5 gets 10.0.0.10 krbtgt as admin offers 23 ticket 18`, "auth.downgrade 3.50", "T1550.002"},
 		{"log-in with RC4 alone where there is no AES", `0s 10.0.0.5 gets 10.0.0.10 krbtgt as alice offers 23 ticket 23`, "", ""},
+		{"a key distribution centre gives AES up for three accounts: 3 × 1.5", had + `
+			1h 10.0.0.5 gets 10.0.0.10 krbtgt as user0 offers 18,17,23 ticket 0 key 23
+			2h 10.0.0.5 gets 10.0.0.10 krbtgt as user1 offers 18,17,23 ticket 0 key 23
+			2h 10.0.0.5 gets 10.0.0.10 krbtgt as user1 offers 18,17,23 ticket 18 key 23
+			3h 10.0.0.6 gets 10.0.0.10 krbtgt as user2 offers 18,17,23 ticket 18 key 23`, "auth.downgrade 4.50", "T1556.001"},
+		{"one account whose password a tool set", had + `1h every 24h times 2 10.0.0.5 gets 10.0.0.10 krbtgt as user0 offers 18,17,23 ticket 0 key 23`, "auth.downgrade 1.50", "T1556.001"},
+		{"accounts that never had AES", had + `1h every 1m times 9 10.0.0.5 gets 10.0.0.10 krbtgt as old# offers 18,17,23 ticket 0 key 23`, "", ""},
+		{"a client that offers RC4 alone is told of RC4 alone", had + `1h every 1m times 3 10.0.0.5 gets 10.0.0.10 krbtgt as user# offers 23 ticket 0 key 23`, "", ""},
 		{"a machine", `0s 10.0.0.5 gets 10.0.0.10 krbtgt as oldbox$ offers 23 ticket 18`, "", ""},
 	} {
 		all, err := scenario.Play(c.text, New(Default()))

@@ -5,8 +5,10 @@
 // A fact is one request with its answer, written when the answer comes; a request without one is written when packet
 // time has gone ten seconds on, or the connection ends. An answer without a request tells what it says itself.
 //
+// Of errors that ask for a proof, the ciphers of the account's keys are read.
+//
 // Limits: messages of 64 KiB over TCP, since tickets with large privilege certificates are; names of 128 bytes; eight
-// ciphers; one open request for each connection, and 1,024 of them per shard over UDP.
+// ciphers of each list; one open request for each connection, and 1,024 of them per shard over UDP.
 package kerberos
 
 import (
@@ -43,6 +45,8 @@ const (
 	tagError  = 0x60 | 30
 	tagTicket = 0x60 | 1
 	sequence  = 0x30
+	bitString = 0x03
+	octets    = 0x04
 )
 
 // Pre-authentication data that proves knowledge of the key (RFC 4120, 7.5.2; RFC 4556; RFC 6113).
@@ -52,6 +56,20 @@ const (
 	paPKRequestOld       = 15
 	paFAST               = 136
 	paEncryptedChallenge = 138
+)
+
+// Further pre-authentication data: the ciphers of an account's keys (RFC 4120, 5.2.7.5), and a user in whose name a service asks
+// (MS-SFU 2.2.1 and 2.2.2).
+const (
+	paEtypeInfo2 = 19
+	paForUser    = 129
+	paS4UUser    = 130
+)
+
+// Errors that tell the ciphers of an account's keys (RFC 4120, 7.5.9).
+const (
+	preauthFailed   = 24
+	preauthRequired = 25
 )
 
 const (
@@ -86,6 +104,7 @@ type request struct {
 	numOffered             uint8
 	tgs                    bool
 	proof                  bool
+	behalf                 bool
 	open                   bool
 	ref                    flows.Ref
 }
@@ -97,6 +116,9 @@ type answer struct {
 	code                   uint32
 	failed                 bool
 	tgs                    bool
+	keys                   [flows.MaxEtypes]int8
+	numKeys                uint8
+	odd                    bool // what the error carries could not be read
 }
 
 // field is one numbered part of a sequence.
@@ -167,6 +189,8 @@ func (r *request) read(b []byte) bool {
 						switch kind, _ := ber.Integer(c); kind {
 						case paEncTimestamp, paPKRequest, paPKRequestOld, paFAST, paEncryptedChallenge:
 							r.proof = true
+						case paForUser, paS4UUser:
+							r.behalf = true
 						}
 					}
 					return true
@@ -184,6 +208,10 @@ func (r *request) read(b []byte) bool {
 // body reads one field of a KDC-REQ-BODY.
 func (r *request) body(number byte, c []byte) bool {
 	switch number {
+	case 0: // KDCOptions; bit 14, cname-in-addl-tkt: the ticket is for whom another ticket names (MS-SFU 2.2.3)
+		bits, ok := ber.Inside(c, bitString)
+		r.behalf = r.behalf || ok && len(bits) > 2 && bits[2]&0x02 != 0
+		return ok
 	case 1:
 		return principal(&r.client, c)
 	case 2:
@@ -240,6 +268,10 @@ func (a *answer) read(b []byte) bool {
 				return realm(&a.realm, c)
 			case 10:
 				return principal(&a.service, c)
+			case 12: // e-data; what it is depends on the code, which comes before it
+				if a.code == preauthRequired || a.code == preauthFailed {
+					a.odd = !a.methods(c)
+				}
 			}
 			return true
 		})
@@ -268,6 +300,57 @@ func (a *answer) read(b []byte) bool {
 	})
 }
 
+// methods reads METHOD-DATA for the ciphers that the account's keys are for.
+func (a *answer) methods(b []byte) bool {
+	b, ok := ber.Inside(b, octets)
+	if !ok {
+		return false
+	}
+	list, ok := ber.Inside(b, sequence)
+	for ok && len(list) > 0 {
+		var pa []byte
+		if _, pa, list, _, ok = ber.Cut(list); !ok {
+			break
+		}
+		kind := int32(0)
+		ok = fields(pa, func(number byte, c []byte) bool {
+			switch number {
+			case 1:
+				kind, _ = ber.Integer(c)
+			case 2:
+				if kind == paEtypeInfo2 {
+					return a.entries(c)
+				}
+			}
+			return true
+		})
+	}
+	return ok
+}
+
+// entries reads an ETYPE-INFO2.
+func (a *answer) entries(b []byte) bool {
+	b, ok := ber.Inside(b, octets)
+	if !ok {
+		return false
+	}
+	list, ok := ber.Inside(b, sequence)
+	for ok && len(list) > 0 && int(a.numKeys) < len(a.keys) {
+		var entry []byte
+		if _, entry, list, _, ok = ber.Cut(list); !ok {
+			break
+		}
+		fields(entry, func(number byte, c []byte) bool {
+			if v, fine := ber.Integer(c); fine && number == 0 && v == int32(int8(v)) {
+				a.keys[a.numKeys] = int8(v)
+				a.numKeys++
+			}
+			return number == 0
+		})
+	}
+	return ok
+}
+
 // write writes the fact of a request, an answer, or both.
 func write(out *flows.Out, c *flows.Conn, r *request, a *answer, ref flows.Ref, s *Stats) {
 	k := flows.Kerberos{Conn: *c, Meta: flows.Meta{Ref: ref}, RequestRef: r.ref}
@@ -279,7 +362,11 @@ func write(out *flows.Out, c *flows.Conn, r *request, a *answer, ref flows.Ref, 
 		s.Unasked++
 	}
 	if a != nil {
+		if a.odd {
+			s.Malformed++
+		}
 		k.Ticket, k.Part, k.Code, k.Outcome, k.TGS = a.ticket, a.part, a.code, flows.Succeeded, a.tgs
+		k.Keys, k.NumKeys = a.keys, a.numKeys
 		if a.failed {
 			k.Outcome = flows.Failed
 		}
@@ -294,6 +381,7 @@ func write(out *flows.Out, c *flows.Conn, r *request, a *answer, ref flows.Ref, 
 		}
 	}
 	if r.open {
+		k.Behalf = r.behalf
 		k.TGS, k.Proof, k.Offered, k.NumOffered, k.Asked = r.tgs, r.proof, r.offered, r.numOffered, true
 	}
 	k.Client, k.Service, k.Realm = out.Put(client.bytes()), out.Put(service.bytes()), out.Put(name.bytes())

@@ -1,6 +1,7 @@
 package kerberos
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -44,14 +45,14 @@ func principalOf(name string) []byte {
 }
 
 // asked is an AS-REQ or TGS-REQ; proof is the type of its pre-authentication, 0 none.
-func asked(kind int8, client, service string, proof int8, etypes ...int8) []byte {
+func asked(kind int8, client, service string, proof int, etypes ...int8) []byte {
 	var list []byte
 	for _, e := range etypes {
 		list = append(list, number(e)...)
 	}
 	var pa, name []byte
 	if proof != 0 {
-		pa = at(3, seq(seq(at(1, number(proof)), at(2, tlv(4, []byte("sealed"))))))
+		pa = at(3, seq(seq(at(1, tlv(2, []byte{byte(proof >> 8), byte(proof)})), at(2, tlv(4, []byte("sealed"))))))
 	}
 	if client != "" {
 		name = at(1, principalOf(client))
@@ -71,6 +72,17 @@ func granted(kind int8, client, service string, ticket, part int8) []byte {
 func refused(code int8, service string) []byte {
 	return tlv(tagError, seq(at(0, number(5)), at(1, number(30)), at(4, tlv(0x18, []byte("20260101000000Z"))), at(5, number(7)),
 		at(6, number(code)), at(9, str("EXAMPLE.NET")), at(10, principalOf(service))))
+}
+
+// asksProof is an error that lists the ciphers of the account's keys, as a Windows key distribution centre sends it.
+func asksProof(service string, etypes ...int8) []byte {
+	var entries []byte
+	for _, e := range etypes {
+		entries = append(entries, seq(at(0, number(e)), at(1, str("EXAMPLE.NETalice")))...)
+	}
+	methods := seq(seq(at(1, number(paEtypeInfo2)), at(2, tlv(4, seq(entries)))), seq(at(1, number(paEncTimestamp)), at(2, tlv(4, nil))))
+	return tlv(tagError, seq(at(0, number(5)), at(1, number(30)), at(4, tlv(0x18, []byte("20260101000000Z"))), at(5, number(7)),
+		at(6, number(25)), at(9, str("EXAMPLE.NET")), at(10, principalOf(service)), at(12, tlv(4, methods))))
 }
 
 func framed(msgs ...[]byte) (out []byte) {
@@ -167,6 +179,44 @@ func TestParser(t *testing.T) {
 	}
 }
 
+// TestKeys holds that an error's list of ciphers is read, at most eight, and that one that can't be read costs only itself.
+func TestKeys(t *testing.T) {
+	krbtgt := "krbtgt/EXAMPLE.NET"
+	broken := bytes.Replace(asksProof(krbtgt, 23), []byte{0xa1, 3, 2, 1, paEtypeInfo2, 0xa2}, []byte{0xa1, 3, 2, 1, paEtypeInfo2, 0x41}, 1) // no field of a sequence
+	for _, c := range []struct {
+		answer    []byte
+		want      string
+		malformed uint64
+	}{
+		{asksProof(krbtgt, 18, 17, 23), "[18 17 23]", 0},
+		{asksProof(krbtgt, 23), "[23]", 0},
+		{asksProof(krbtgt, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10), "[1 2 3 4 5 6 7 8]", 0},
+		{refused(25, krbtgt), "[]", 0},
+		{broken, "[]", 1},
+	} {
+		b, stats := read(New(nil), []turn{conversation[0], {flows.Resp, framed(c.answer)}}, 100)
+		if k := b.KDC; len(k) != 1 || fmt.Sprint(k[0].Keys[:k[0].NumKeys]) != c.want || k[0].Code != 25 || stats.Malformed != c.malformed {
+			t.Errorf("%v: %+v, want %s", k, stats, c.want)
+		}
+	}
+}
+
+// TestBehalf holds that a service which asks in a user's name is told from one that asks for itself.
+func TestBehalf(t *testing.T) {
+	proxy := asked(12, "", "cifs/files.example.net", 1, 18)
+	i := bytes.Index(proxy, []byte{3, 5, 0, 0x40, 0x81, 0, 0x10})
+	proxy[i+4] |= 0x02 // cname-in-addl-tkt
+	for _, c := range []struct {
+		request []byte
+		want    bool
+	}{{asked(12, "", "web/intranet", 1, 18), false}, {asked(12, "", "web$", paForUser, 18), true}, {proxy, true}} {
+		b, _ := read(New(nil), []turn{{flows.Orig, framed(c.request)}}, 100)
+		if k := b.KDC; len(k) != 1 || k[0].Behalf != c.want {
+			t.Errorf("%+v, want %v", k, c.want)
+		}
+	}
+}
+
 // TestMidstream holds that a connection whose start was not seen is read from the next message on, and so after a gap.
 func TestMidstream(t *testing.T) {
 	p := New(nil)
@@ -230,6 +280,7 @@ func FuzzParser(f *testing.F) {
 	for _, turn := range conversation {
 		f.Add(turn.b, uint8(5))
 	}
+	f.Add(framed(asksProof("krbtgt/EXAMPLE.NET", 18, 23)), uint8(9))
 	f.Add([]byte{0, 0, 0, 0, 0}, uint8(0)) // an empty message was read for ever once
 	f.Add(framed(refused(6, "krbtgt/EXAMPLE.NET"), []byte("\x6a\x84\xff\xff\xff\xff")), uint8(1))
 	f.Fuzz(func(t *testing.T, b []byte, step uint8) {
