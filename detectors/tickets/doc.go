@@ -1,7 +1,7 @@
 /*
 Package tickets finds Kerberos requests that suit who wants to crack or abuse keys: rules auth.roast (tickets and answers that can
 be guessed offline, T1558.003 Kerberoasting and T1558.004 AS-REP Roasting) and auth.downgrade (a log-in with the weak cipher
-alone, as with a stolen NTLM hash, T1550.002; a key distribution centre that gives AES up, as with a skeleton key, T1556.001).
+alone, as with a stolen NTLM hash, T1550.002; a key distribution centre that gives AES up, as with a skeleton key, T1556.001); and rule auth.ticket (tickets without a log-in, T1550.003 and T1558).
 
 # What it sees
 
@@ -27,6 +27,11 @@ Of one client, within an hour of packet time:
     the list of an error (PA-ETYPE-INFO2) or the cipher of the answer. 1.5 nats for each account within a day, at most 6. Accounts
     for which that is so on three earlier days count times 0.2.
 
+  - auth.ticket, for the correlation alone: a service ticket of a user at a host where that user was not seen to log in, or to renew, for
+    10 hours: 1.5 nats where somebody logged in from that host within a day, else 0.7. Not in the first 24 hours, not where a service
+    asks in a user's name (MS-SFU) or several machines share the address, and not where, of 50 users at hosts and more, over two and 2 %
+    came so: then log-ins are not all seen. Five answers in 10 minutes that the client's clock is wrong (code 37): 0.5.
+
 An account answered without a proof where nobody was ever asked for one is told to the correlation alone.
 
 Times 0.2 for what the client did to the same server for the same account or service on three earlier days.
@@ -35,13 +40,14 @@ Hand: five services with RC4 by a client of AES 4 nats (risk 56), asked with RC4
 
 # Units, state, cost
 
-Nats and packet time. 4,096 clients of 64 services and 16 accounts, 15 KB at most; 256 realms; 32,768 accounts with AES of
+Nats and packet time. 65,536 users at hosts of 110 bytes; 32,768 hosts of 100 bytes. 4,096 clients of 64 services and 16 accounts, 15 KB at most; 256 realms; 32,768 accounts with AES of
 110 bytes; 256 key distribution centres of 16 accounts, 3.5 KB; 8,192 services of 100 bytes; 65,536
 habits of 120 bytes. The least used go first, counted.
 
 # Blind to
 
-Roasting with AES tickets, which is slow to crack; requests hidden by FAST; forged tickets. That an account exists whose tickets are
+Roasting with AES tickets, which is slow to crack; requests hidden by FAST; forged tickets that are used at a service without a request here, and those of users who log in at
+the same host. That an account exists whose tickets are
 RC4 is a finding of its own at the directory, not here.
 
 # Look-alikes

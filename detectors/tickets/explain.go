@@ -17,6 +17,7 @@ type rule uint8
 const (
 	roast rule = iota
 	downgrade
+	orphan
 	numRules
 )
 
@@ -24,6 +25,8 @@ var (
 	kerberoasting = detectors.Technique{ID: "T1558.003", Name: "Kerberoasting", Tactic: "TA0006"}
 	asRepRoasting = detectors.Technique{ID: "T1558.004", Name: "AS-REP Roasting", Tactic: "TA0006"}
 	skeletonKey   = detectors.Technique{ID: "T1556.001", Name: "Domain Controller Authentication", Tactic: "TA0006"}
+	passTheTicket = detectors.Technique{ID: "T1550.003", Name: "Pass the Ticket", Tactic: "TA0008"}
+	forged        = detectors.Technique{ID: "T1558", Name: "Steal or Forge Kerberos Tickets", Tactic: "TA0006"}
 	passTheHash   = detectors.Technique{ID: "T1550.002", Name: "Pass the Hash", Tactic: "TA0008"}
 )
 
@@ -35,6 +38,10 @@ var rules = [numRules]detectors.Rule{
 	downgrade: {
 		ID: "auth.downgrade", Name: "Kerberos log-in with the weak cipher alone", Stage: detectors.StageLateral,
 		Techniques: []detectors.Technique{passTheHash, skeletonKey},
+	},
+	orphan: {
+		ID: "auth.ticket", Name: "Kerberos tickets without a log-in", Stage: detectors.StageLateral,
+		Techniques: []detectors.Technique{passTheTicket, forged},
 	},
 }
 

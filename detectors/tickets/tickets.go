@@ -50,6 +50,8 @@ type client struct {
 	accounts []ask
 	roast    episode
 	weak     episode
+	orphans  episode
+	skew     episode
 }
 
 // ask is a ticket or an answer that can be guessed offline.
@@ -86,6 +88,10 @@ type known struct{ clients [oldFrom + 1]uint64 }
 // Detector is rules auth.roast and auth.downgrade.
 type Detector struct {
 	cfg      Config
+	begun    packet.Time // first exchange
+	logins   *lru.Table[uint64, login]
+	seen     *lru.Table[flows.HostNumber, packet.Time] // hosts, and when they last used a key
+	judged   [2]int                                    // users at hosts with tickets: all, and those without a log-in
 	clients  *lru.Table[detectors.HostKey, client]
 	realms   *lru.Table[uint64, realm]
 	services *lru.Table[uint64, known]
@@ -98,6 +104,7 @@ type Detector struct {
 func New(cfg Config) *Detector {
 	return &Detector{
 		cfg: cfg, clients: lru.New[detectors.HostKey, client](cfg.MaxClients, nil), realms: lru.New[uint64, realm](maxRealms, nil),
+		logins: lru.New[uint64, login](maxLogins, nil), seen: lru.New[flows.HostNumber, packet.Time](maxSeen, nil),
 		services: lru.New[uint64, known](maxKnown, nil), strong: lru.New[uint64, packet.Time](maxPrincipals, nil),
 		centres: lru.New[detectors.HostKey, centre](maxCentres, nil), habits: windows.NewHabits(maxHabits),
 	}
@@ -105,7 +112,7 @@ func New(cfg Config) *Detector {
 
 // Rules returns the rules.
 func (d *Detector) Rules() []*detectors.Rule {
-	return []*detectors.Rule{&rules[roast], &rules[downgrade]}
+	return []*detectors.Rule{&rules[roast], &rules[downgrade], &rules[orphan]}
 }
 
 // Doc returns the package comment.
@@ -134,6 +141,7 @@ func (d *Detector) Kerberos(env detectors.Env, k *flows.Kerberos) {
 	}
 	key := detectors.HostKey{Segment: k.Segment, Addr: k.Orig}
 	c, _ := d.clients.Use(key)
+	d.ticket(env, key, c, k, name)
 	could := c.aes
 	c.aes = c.aes || aes
 	if aes && !k.TGS && k.Client.Len > 0 {

@@ -84,6 +84,38 @@ func TestCases(t *testing.T) {
 	}
 }
 
+// TestOrphans holds what is told the correlation of tickets without a log-in.
+func TestOrphans(t *testing.T) {
+	// sixty people log in each morning and get a ticket
+	days := func(n int) string {
+		text := "0s every 1s times 60 10.0.1.# -> 10.0.0.10:88 open\n"
+		for day := range n {
+			text += fmt.Sprintf("%dh every 1s times 60 10.0.1.# gets 10.0.0.10 krbtgt as user# offers 18,17 ticket 18\n", 24*day)
+			text += fmt.Sprintf("%dh every 1s times 60 10.0.1.# gets 10.0.0.10 cifs/files as user# offers 18,17 ticket 18\n", 24*day+1)
+		}
+		return text
+	}
+	for _, c := range []struct{ name, text, want string }{
+		{"a ticket of somebody else", days(3) + `50h 10.0.1.5 gets 10.0.0.10 cifs/files as admin offers 18,17 ticket 18`, "auth.ticket 1.50"},
+		{"by a host from which nobody logs in", days(3) + "49h 10.0.2.9 -> 10.0.0.10:88 open\n" + `50h 10.0.2.9 gets 10.0.0.10 cifs/files as admin offers 18,17 ticket 18`, "auth.ticket 0.70"},
+		{"everybody as each day", days(4), ""},
+		{"renewed in time", days(3) + `
+			56h 10.0.1.5 gets 10.0.0.10 krbtgt/EXAMPLE.NET as user5 offers 18,17 ticket 18
+			64h 10.0.1.5 gets 10.0.0.10 cifs/files as user5 offers 18,17 ticket 18`, ""},
+		{"where log-ins are not all seen", days(3) + `50h every 1s times 20 10.0.1.# gets 10.0.0.10 cifs/files as other# offers 18,17 ticket 18`,
+			"auth.ticket 1.50, auth.ticket 1.50, auth.ticket 1.50, auth.ticket 1.50"}, // four of 120 + 4, then silence
+		{"in the first day", `1h 10.0.1.5 gets 10.0.0.10 cifs/files as admin offers 18,17 ticket 18`, ""},
+	} {
+		unsaid, err := scenario.Unsaid(c.text, New(Default()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(unsaid, ", "); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 // TestBounds holds that a flood of clients and services keeps to the bounds.
 func TestBounds(t *testing.T) {
 	cfg := Default()
