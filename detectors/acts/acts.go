@@ -39,6 +39,14 @@ type Scene struct {
 	Conns uint64 // connections so far: scenes that are played together begin apart
 
 	frames uint64
+	logins map[login]packet.Time
+	dice   *rand.Rand // of log-ins that come by themselves, so that all else is played alike
+}
+
+// login is a user at a host, who has a ticket-granting ticket there.
+type login struct {
+	at   packet.Addr
+	user string
 }
 
 // Answer is what a connection attempt comes to.
@@ -56,6 +64,7 @@ type Account struct {
 	Domain, User string
 	KDC          packet.Addr // zero: NTLM
 	Workstation  string      // that NTLM claims; empty: the client's name
+	Stolen       bool        // its tickets were taken elsewhere: no log-in shows where they are used
 	Nameless     bool        // NTLM claims no workstation, as Impacket's clients
 }
 

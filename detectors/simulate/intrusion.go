@@ -140,6 +140,7 @@ func (x *intruder) rise() packet.Time {
 	x.who = acts.Account{Domain: netbio, User: d.who.User, Workstation: x.at.name}
 	if x.r.IntN(2) == 0 {
 		x.who.KDC = x.at.dc.addr
+		x.who.Stolen = x.at.addr[15]&2 == 0 // by a ticket; else by a password
 	} else {
 		x.who.Nameless = x.at.addr[15]&1 == 0 // some tools claim no workstation
 	}
