@@ -74,9 +74,6 @@ type Detector struct {
 	under   *lru.Table[uint64, under]
 }
 
-// Stats counts what the bounds pushed out.
-type Stats struct{ EvictedHabits, EvictedServers uint64 }
-
 // New returns the detector; cfg must be valid.
 func New(cfg Config) *Detector {
 	return &Detector{
@@ -91,8 +88,10 @@ func (d *Detector) Rules() []*detectors.Rule { return []*detectors.Rule{&rule} }
 // Doc returns the package comment.
 func (d *Detector) Doc() string { return doc }
 
-// Stats returns what the bounds cost so far.
-func (d *Detector) Stats() Stats { return Stats{d.habits.Evicted(), d.servers.Evicted()} }
+// Evicted returns how many entries the bounds pushed out.
+func (d *Detector) Evicted() uint64 {
+	return d.habits.Evicted() + d.servers.Evicted() + d.under.Evicted()
+}
 
 // key names something that a host did to another, or that a user did.
 func key(what, a, b uint64) uint64 { return sketch.Join(what, sketch.Join(a, b)) }

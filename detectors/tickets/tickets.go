@@ -120,7 +120,8 @@ func (d *Detector) Doc() string { return doc }
 
 // Evicted returns how many entries the bounds pushed out.
 func (d *Detector) Evicted() uint64 {
-	return d.clients.Evicted() + d.realms.Evicted() + d.services.Evicted() + d.habits.Evicted()
+	return d.clients.Evicted() + d.realms.Evicted() + d.services.Evicted() + d.habits.Evicted() +
+		d.logins.Evicted() + d.seen.Evicted() + d.strong.Evicted() + d.centres.Evicted()
 }
 
 // Kerberos takes an exchange.
