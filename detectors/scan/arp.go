@@ -192,7 +192,7 @@ func (d *Detector) judgeARP(env detectors.Env, r *request) {
 		return
 	}
 	s, _ = d.internal.Use(r.actor)
-	d.turn(now, s)
+	d.turn(env, r.actor, s)
 	if w := s.walk(now, overNeighbours, c, failed); w != nil {
 		d.stepARP(env, s, w, c, failed)
 	}

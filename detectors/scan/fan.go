@@ -41,7 +41,7 @@ const (
 	darkWeight  = 3    // what a failure at an address counts for that never sent anything
 	darkAfter   = 7 * 24 * time.Hour
 	fanLapse    = time.Hour // without failures: the sample begins anew
-	minShared   = 20        // host-days and hosts that a fit needs, and
+	minDays     = 100       // host-days that a fit needs, and
 	minHours    = 1000      // host-hours that a 99th percentile needs
 	maxFanNats  = 6.0
 	maxSlowNats = 5.0
@@ -73,6 +73,7 @@ type verdict struct {
 	mean     float64
 	r        float64 // of slow
 	measured bool
+	role     hostgraph.Role // of the hosts that it was measured at; Unknown: all
 }
 
 func (v *verdict) given() bool { return v.critical > 0 }
@@ -155,7 +156,40 @@ func (f *fan) slowCounts() [len(slowSpans)]int {
 	return [...]int{sum(f.hours[:], f.hour, 24), sum(f.days[:], f.day, 7), sum(f.days[:], f.day, 30)}
 }
 
-// usual is what the site's hosts do: how many failures in each span, over host-hours and host-days.
+// usuals is what is usual at all hosts of the site, and at those of each role, which count where they have told enough.
+type usuals struct {
+	all   usual
+	roles [hostgraph.NumRoles]usual
+}
+
+// of returns what is too much for a host of a role now.
+func (u *usuals) of(role hostgraph.Role, now packet.Time) (burst *[len(burstSpans)]verdict, slow *[len(slowSpans)]verdict) {
+	u.all.fit(now)
+	burst, slow = &u.all.burst, &u.all.slow
+	if r := &u.roles[role]; role != hostgraph.Unknown && (r.hours >= minHours || r.sums[0].n >= minDays) {
+		if r.fit(now) {
+			for i := range r.burst {
+				r.burst[i] = r.burst[i].at(role, u.all.burst[i])
+			}
+			for i := range r.slow {
+				r.slow[i] = r.slow[i].at(role, u.all.slow[i])
+			}
+		}
+		burst, slow = &r.burst, &r.slow
+	}
+	return burst, slow
+}
+
+// at is what was measured at hosts of a role, else what is so at all.
+func (v verdict) at(role hostgraph.Role, all verdict) verdict {
+	if !v.measured {
+		return all
+	}
+	v.role = role
+	return v
+}
+
+// usual is what hosts do: how many failures in each span, over host-hours and host-days.
 type usual struct {
 	fanouts [len(burstSpans)][maxRecent + 1]uint32 // greatest counts of a host's hour
 	hours   uint32
@@ -169,9 +203,9 @@ type usual struct {
 type moments struct{ n, sum, squares float64 }
 
 // fit works out anew what is too much, once an hour.
-func (u *usual) fit(now packet.Time) {
+func (u *usual) fit(now packet.Time) (anew bool) {
 	if u.isOpen && now.Sub(u.fitted) < time.Hour {
-		return
+		return false
 	}
 	u.isOpen, u.fitted = true, now
 	for i, span := range burstSpans {
@@ -185,7 +219,7 @@ func (u *usual) fit(now packet.Time) {
 	}
 	for i, span := range slowSpans {
 		v := verdict{span: span, mean: slowUsual[i], r: 1}
-		if m := &u.sums[i]; m.n >= 5*minShared {
+		if m := &u.sums[i]; m.n >= minDays {
 			v.measured = true
 			v.mean, v.r = stat.FitNegBinomial(m.n, m.sum, m.squares)
 			v.mean, v.r = max(v.mean, 0.1), min(max(v.r, 0.1), 1e3)
@@ -194,6 +228,7 @@ func (u *usual) fit(now packet.Time) {
 		v.critical = max(v.critical, slowLeast[i])
 		u.slow[i] = v
 	}
+	return true
 }
 
 func percentile99(bins *[maxRecent + 1]uint32, n uint32) int {
@@ -242,7 +277,8 @@ func roleOf(env detectors.Env, k detectors.HostKey) hostgraph.Role {
 }
 
 // turn samples what an internal host did in its last hour and day, when it is seen in a new one.
-func (d *Detector) turn(now packet.Time, s *source) {
+func (d *Detector) turn(env detectors.Env, k detectors.HostKey, s *source) {
+	now := env.Now()
 	hour := int64(now) / int64(time.Hour)
 	if hour == s.hour {
 		return
@@ -259,7 +295,10 @@ func (d *Detector) turn(now packet.Time, s *source) {
 		if s.fan != nil && s.fan.hour == s.hour {
 			most = s.fan.most
 		}
-		d.usual.sampleHour(most)
+		d.usual.all.sampleHour(most)
+		if s.role != hostgraph.Unknown {
+			d.usual.roles[s.role].sampleHour(most)
+		}
 		if hour/24 != s.hour/24 {
 			if s.fan != nil {
 				slot(s.fan.hours[:], &s.fan.hour, s.hour)
@@ -267,7 +306,10 @@ func (d *Detector) turn(now packet.Time, s *source) {
 				counts = s.fan.slowCounts()
 				counts[0] = int(s.fan.days[s.fan.day%int64(len(s.fan.days))])
 			}
-			d.usual.sampleDay(counts, now.Sub(s.born))
+			d.usual.all.sampleDay(counts, now.Sub(s.born))
+			if s.role != hostgraph.Unknown {
+				d.usual.roles[s.role].sampleDay(counts, now.Sub(s.born))
+			}
 		}
 	}
 	if s.fan != nil {
@@ -277,7 +319,7 @@ func (d *Detector) turn(now packet.Time, s *source) {
 		s.talks[0] = 0
 	}
 	s.talks[1], s.talks[0] = s.talks[0], 0
-	s.hour = hour
+	s.hour, s.role = hour, roleOf(env, k)
 }
 
 // fanOut takes a first contact of an internal host with another and judges the host's failures. What five clients fail at
@@ -312,7 +354,6 @@ func (d *Detector) fanOut(env detectors.Env, s *source, c *contact, dead bool) {
 		f.n++
 	}
 	f.note(c.at, d.novelty(now, f, c))
-	d.usual.fit(now)
 	d.judgeFan(env, s)
 }
 
@@ -337,9 +378,10 @@ func (d *Detector) novelty(now packet.Time, f *fan, c *contact) int {
 func (d *Detector) judgeFan(env detectors.Env, s *source) {
 	f := s.fan
 	w := &f.walk
+	burst, slow := d.usual.of(s.role, env.Now())
 	talks := int(s.talks[0]) + int(s.talks[1])
 	for i, n := range f.burstCounts(w.last) {
-		v := d.usual.burst[i]
+		v := burst[i]
 		v.count = n
 		f.most[i] = max(f.most[i], uint8(n))
 		if !d.cfg.Burst || v.count < v.critical || v.count < talks {
@@ -349,7 +391,7 @@ func (d *Detector) judgeFan(env detectors.Env, s *source) {
 	}
 	if d.cfg.Slow {
 		for i, n := range f.slowCounts() {
-			v := d.usual.slow[i]
+			v := slow[i]
 			if v.count = n; n < v.critical {
 				continue
 			}

@@ -11,6 +11,7 @@ import (
 	"neuromast/detectors"
 	"neuromast/detectors/scenario"
 	"neuromast/flows"
+	"neuromast/flows/hostgraph"
 	"neuromast/sensor/packet"
 )
 
@@ -158,12 +159,12 @@ func TestOrdinaryClients(t *testing.T) {
 	t.Logf("the sequential test told of %d clients in %d client-days", len(walks), 20*clients)
 	env.said = nil
 	env.now = scenario.Start.Add(20 * 24 * time.Hour)
-	d.usual.fit(env.now)
-	for i := range d.usual.slow {
-		t.Logf("%s: %+v", slowSpans[i], d.usual.slow[i])
+	d.usual.all.fit(env.now)
+	for i := range d.usual.all.slow {
+		t.Logf("%s: %+v", slowSpans[i], d.usual.all.slow[i])
 	}
-	for i := range d.usual.burst {
-		t.Logf("%s: %+v", burstSpans[i], d.usual.burst[i])
+	for i := range d.usual.all.burst {
+		t.Logf("%s: %+v", burstSpans[i], d.usual.all.burst[i])
 	}
 	for k := range 144 {
 		env.now = env.now.Add(10 * time.Minute)
@@ -174,6 +175,43 @@ func TestOrdinaryClients(t *testing.T) {
 	d.End(env)
 	if len(env.said) == 0 || env.said[0].Rule.ID != "scan.slow" || env.said[0].Actor.Addr != attemptOf(5, 1, 0, true).Orig {
 		t.Errorf("the slow scanner: %v", messages(env.said))
+	}
+}
+
+// TestUsualOfARole: jump hosts fail at 30 hosts an hour; more than a hundredth of all host-hours are theirs. That makes room for them
+// and not for workstations. A role of which too little is known has what is usual at all.
+func TestUsualOfARole(t *testing.T) {
+	var u usuals
+	hour := func(role hostgraph.Role, most uint8) {
+		u.all.sampleHour([...]uint8{0, 0, most})
+		u.roles[role].sampleHour([...]uint8{0, 0, most})
+	}
+	for range 60_000 {
+		hour(hostgraph.Workstation, 3)
+	}
+	for range 900 {
+		hour(hostgraph.JumpHost, 30)
+	}
+	now := scenario.Start
+	critical := func(role hostgraph.Role) (int, hostgraph.Role) {
+		now = now.Add(time.Hour)
+		burst, _ := u.of(role, now)
+		return burst[2].critical, burst[2].role
+	}
+	if n, of := critical(hostgraph.JumpHost); n != 29 || of != hostgraph.Unknown { // a third of 30 is 10
+		t.Errorf("900 hours of jump hosts: %d of %v", n, of)
+	}
+	for range 100 {
+		hour(hostgraph.JumpHost, 30)
+	}
+	if n, of := critical(hostgraph.JumpHost); n != 29 || of != hostgraph.JumpHost {
+		t.Errorf("1,000 hours of jump hosts: %d of %v", n, of)
+	}
+	if n, of := critical(hostgraph.Workstation); n != 18 || of != hostgraph.Workstation {
+		t.Errorf("workstations: %d of %v", n, of)
+	}
+	if n, of := critical(hostgraph.Unknown); n != 29 || of != hostgraph.Unknown {
+		t.Errorf("unknown: %d of %v", n, of)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"neuromast/detectors"
 	"neuromast/detectors/stat"
 	"neuromast/flows"
+	"neuromast/flows/hostgraph"
 	"neuromast/flows/lru"
 	"neuromast/flows/sketch"
 	"neuromast/sensor/packet"
@@ -47,7 +48,7 @@ type Detector struct {
 	arp      arp
 	failed   *stat.Seen // who failed where, for thirty days
 	awake    *stat.Seen // internal addresses that sent something in thirty days
-	usual    usual
+	usual    usuals
 	began    packet.Time      // of the first flow
 	found    map[uint64]*walk // services that alarmed walks were answered by, until somebody uses them
 	swept    uint64           // token when found was last rid of what is over
@@ -72,6 +73,7 @@ type source struct {
 	fan                *fan
 	habit              *habit
 	hour               int64 // of its latest first contact, since 1970
+	role               hostgraph.Role
 	born               packet.Time
 	talks              [2]uint16       // first contacts inside that became conversations, in this hour and the last
 	met                *[metBefore]met // latest answered contacts
@@ -232,7 +234,7 @@ func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor, a
 	}
 	s, _ := table.Use(c.actor)
 	if inside {
-		d.turn(env.Now(), s)
+		d.turn(env, c.actor, s)
 	}
 	toInside := env.Internal(c.target.Addr)
 	if inside && toInside && newHost && !c.mild {

@@ -9,6 +9,7 @@ import (
 
 	"neuromast/detectors/phrase"
 	"neuromast/detectors/stat"
+	"neuromast/flows/hostgraph"
 	"neuromast/sensor/packet"
 )
 
@@ -131,6 +132,9 @@ func (v *verdict) usualWords() string {
 	how := "assumed"
 	if v.measured {
 		how = "measured here"
+	}
+	if v.role != hostgraph.Unknown {
+		how = fmt.Sprintf("measured at hosts of its role (%s)", v.role)
 	}
 	if v.r > 0 {
 		return fmt.Sprintf("mean %s a host, r = %s (negative binomial), %s", phrase.Number(phrase.Round(v.mean)), phrase.Number(phrase.Round(v.r)), how)
