@@ -57,6 +57,7 @@ var verbs = map[string]verb{
 	"basic":     {"basic SERVER NAME PATH user NAME [tries N] [every D] [gets]", (*call).basic},
 	"relay":     {"relay VIA TARGET NAME as ACCOUNT", (*call).relay},
 	"scan":      {"scan FIRST count N ports A,B every D [open A,B|all] [closed]", (*call).scan},
+	"sweep":     {"sweep FIRST count N by arp|echo|PORT every D [alive A,B|all]", (*call).sweep},
 	"arp":       {"arp HOST [silent]", func(c *call) { c.n.ARP(c.at, c.actor, c.host(c.word(0)), !c.has("silent")) }},
 	"arplie":    {"arplie ABOUT to VICTIM", func(c *call) { c.n.ARPLie(c.at, c.actor, c.host(c.word(0)), c.host(option(c.args, "to", ""))) }},
 	"llmnr":     {"llmnr NAME [by RESPONDER]", (*call).llmnr},
@@ -265,6 +266,32 @@ func (c *call) scan() {
 			}
 			c.n.Probe(at, c.actor, c.n.Host("", target), uint16(port), answer)
 			at = at.Add(every)
+		}
+		target = target.Next()
+	}
+}
+
+// sweep asks addresses one after the other whether they are there: by ARP, by an echo request, or by a datagram to a port.
+func (c *call) sweep() {
+	target, err := c.s.addr(c.word(0))
+	every, err2 := time.ParseDuration(option(c.args, "every", "10ms"))
+	by := option(c.args, "by", "")
+	port, err3 := strconv.ParseUint(by, 10, 16)
+	if err != nil || err2 != nil || err3 != nil && by != "arp" && by != "echo" {
+		c.fail("want a first address, arp, echo or a port after by, and a duration after every")
+		return
+	}
+	alive := strings.Split(option(c.args, "alive", ""), ",")
+	for i := range c.number("count", 1) {
+		at, to := c.at.Add(time.Duration(i)*every), c.n.Host("", target)
+		answers := alive[0] == "all" || slices.Contains(alive, target.String())
+		switch by {
+		case "arp":
+			c.n.ARP(at, c.actor, to, answers)
+		case "echo":
+			c.n.Ping(at, c.actor, to, 1, uint16(i+1), []byte("abcdefgh"), answers)
+		default:
+			c.n.Ask(at, c.actor, to, uint16(port), answers)
 		}
 		target = target.Next()
 	}
