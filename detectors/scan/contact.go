@@ -37,6 +37,7 @@ type contact struct {
 	stealth       bool // a probe that no stack sends
 	mild          bool // silence of a UDP service that is asked: a fifth of a failure
 	looked        bool // answered, and left once the client knew what it had met
+	knocked       bool // answered at a way in, and left by a reset without a word
 	talked        bool // payload went both ways
 	conn          flows.Conn
 	ref           flows.Ref
@@ -72,6 +73,7 @@ func contactOf(r *flows.Record) (c contact, ok bool) {
 		c.outcome, c.stealth = judgeTCP(r)
 		c.looked = c.outcome == answered && justLooked(r)
 		c.talked = c.talked && !c.looked
+		c.knocked = c.outcome == answered && justKnocked(r)
 	case packet.ProtoUDP:
 		c.service = service{r.Proto, r.RespPort}
 		if r.RespPort >= tracerouteFirst && r.RespPort <= tracerouteLast {
@@ -118,6 +120,23 @@ func justLooked(r *flows.Record) bool {
 	up, down := &r.Total[flows.Orig], &r.Total[flows.Resp]
 	return r.App == flows.AppVNC && up.Flags&packet.RST != 0 && up.PayloadBytes <= 29 && down.PayloadBytes <= 512
 }
+
+// knockPorts are ways in at which clients speak once they are let in, and at which nobody tests health: SSH, Telnet, RPC, SMB,
+// SQL Server, remote desktops, VNC, WinRM. Not 139, which clients of SMB try beside 445 and drop.
+var knockPorts = [...]uint16{22, 23, 135, 445, 1433, 3389, 5900, 5985, 5986}
+
+// knockShare is what a knock is of a failure; chosen by us, because a person may close a window that has just opened.
+const knockShare = 0.5
+
+// justKnocked says that a client left a way in by a reset before it said a byte, and heard a greeting at most: so SYN scans
+// end, and connect scans.
+func justKnocked(r *flows.Record) bool {
+	up, down := &r.Total[flows.Orig], &r.Total[flows.Resp]
+	return up.Flags&packet.RST != 0 && up.PayloadBytes == 0 && down.PayloadBytes <= 256 && slices.Contains(knockPorts[:], r.RespPort)
+}
+
+// missed says that a contact steps a walk up.
+func (c *contact) missed() bool { return c.outcome.failed() || c.looked || c.knocked }
 
 // hash is the fixed hash of target and service.
 func (c *contact) hash() uint64 {

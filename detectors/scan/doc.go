@@ -14,6 +14,8 @@ later visits say nothing. Failed are
   - UDP that met an ICMP error; silence after UDP says nothing, but of services that answer what they understand (DNS, SNMP,
     IPMI and their like) a fifth of a failure, over hosts;
   - ICMP echo without reply;
+  - half a failure: a way in (SSH, RPC, SMB, SQL Server, remote desktop, VNC, WinRM and their kin) inside that answered and was left by
+    a reset before the client said a byte, as SYN scans and connect scans leave it; once in thirty days for each;
   - a VNC handshake that the client leaves by a reset once it knows the kinds of security: answered, but a failure's step;
   - an ARP request to everybody for an address that has sent nothing in thirty days and does not within five seconds.
 
@@ -57,6 +59,7 @@ Weight: min(8, L - h + 3) nats; at most 3.5 where an external host scans us, sin
 
 # scan.burst and scan.slow
 
+What is usual is measured at hosts of the same role (the host graph's), where enough was seen of them, else at all.
 Failures of an internal host inside, at (host, port), are counted whatever is answered between them; those of dead servers are
 not, nor silence of UDP.
 
@@ -99,7 +102,7 @@ pairs a day, failures in 1.3 MB for a million in thirty days (a host enters 4,09
 
 # Blind to
 
-Scans that touch only hosts known to answer; scans spread over many sources; ARP sweeps by a router, or by a server that many ask
+Scans that touch only hosts known to answer and talk with them, or at ports that are no way in; scans spread over many sources; ARP sweeps by a router, or by a server that many ask
 for; ARP where the sensor's port shows none; slow UDP scans through a firewall that says
 nothing; a dead service on a host that answers elsewhere counts as a failure, as it does in a scan. Where a capture holds
 SYN segments only, every connection looks like a failure.

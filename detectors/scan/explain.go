@@ -122,7 +122,7 @@ func (w *walk) techniques() []detectors.Technique {
 // sampled returns the first failures and then the last, each once.
 func (w *walk) sampled() []probe {
 	out := slices.Clone(w.first)
-	n := int(w.failures())
+	n := int(w.misses())
 	if w.kind == overPortsOf {
 		return out
 	}
@@ -273,6 +273,12 @@ func (d *Detector) evidence(f *detectors.Finding, w *walk) {
 	}
 	if w.looked > 0 {
 		add(detectors.Evidence{Measure: "VNC handshakes that the client left by a reset once it knew the kinds of security", Value: float64(w.looked), Unit: "handshakes", Baseline: "none: people stay or close"})
+	}
+	if w.knocked > 0 {
+		add(detectors.Evidence{
+			Measure: "ways in that answered and were left by a reset without a word, half a failure each", Value: float64(w.knocked), Unit: what,
+			Baseline: "none: people log in or close",
+		})
 	}
 	if w.stealth > 0 {
 		add(detectors.Evidence{Measure: "TCP probes without SYN, ACK and RST", Value: float64(w.stealth), Unit: "probes", Baseline: "none: no stack sends them"})

@@ -40,7 +40,7 @@ func measure(f *detectors.Finding, begin string) (detectors.Evidence, bool) {
 
 // interleaved scans a network where every other address answers: the sequential test stays where it is, ten failures in a
 // minute are too many (chance 1.1e-7 where one is usual).
-const interleaved = `0s every 2s times 100 10.0.0.5 -> 10.0.1.#:22 half
+const interleaved = `0s every 2s times 100 10.0.0.5 -> 10.0.1.#:8080 half
 	1s every 2s times %d 10.0.0.5 -> 10.0.2.#:22 refused`
 
 func TestBurst(t *testing.T) {
@@ -294,6 +294,24 @@ func TestScannerOfTheHouse(t *testing.T) {
 		if alarm := detectors.Risk(last.LLR) >= 47; alarm != tt.alarm || !tt.alarm && detectors.Risk(last.LLR) >= 21 {
 			t.Errorf("%s: weight %v: %s", tt.name, last.LLR, last.Message)
 		}
+	}
+}
+
+// TestKnocks: a host that opens remote desktops of neighbours and says nothing is found though all answer; the same over a port that
+// is no way in, or again within thirty days, is not.
+func TestKnocks(t *testing.T) {
+	f := one(t, "scan.trw", "0s every 2m times 60 10.0.0.5 -> 10.0.1.#:3389 half")
+	if e, ok := measure(f, "ways in that answered"); !ok || e.Value != 60 || !strings.Contains(f.Message, "60 internal hosts on TCP port 3389 (rdp) in 118 min; 60 answered") || len(f.Conns) == 0 {
+		t.Errorf("%s %+v", f.Message, f.Evidence)
+	}
+	if got := play(t, "0s every 2m times 16 10.0.0.5 -> 10.0.1.#:3389 half"); len(got) != 0 { // 16 halves of ln 4 are 11.09
+		t.Errorf("16 knocks: %s", got[0].Message)
+	}
+	if got := play(t, "0s every 2m times 60 10.0.0.5 -> 10.0.1.#:8080 half"); len(got) != 0 {
+		t.Errorf("health checks: %s", got[0].Message)
+	}
+	if got := play(t, "0s every 2m times 12 10.0.0.5 -> 10.0.1.#:22 half\n25h every 2m times 12 10.0.0.5 -> 10.0.1.#:22 half"); len(got) != 0 {
+		t.Errorf("the same every day: %s", got[0].Message)
 	}
 }
 

@@ -247,6 +247,9 @@ func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor, a
 			d.h = max(d.cfg.Threshold, min(d.site.h(d.cfg.FalseADay), d.cfg.Threshold+maxRaise))
 		}
 	}
+	if c.knocked && (!inside || !toInside || !d.failed.Add(env.Now(), sketch.Join(sketch.Join(actor, uint64(c.actor.Segment)), c.hash()))) {
+		c.knocked = false // what it does to the same host within thirty days is its custom
+	}
 	step, dead := d.weight(env.Now(), c, toInside, actor)
 	if s.habit != nil && toInside {
 		s.habit.note(env.Now(), c.service, c.target.Addr)
@@ -261,7 +264,7 @@ func (d *Detector) contact(env detectors.Env, c *contact, newHost bool, actor, a
 		if !k.concerns(c, toInside, newHost) {
 			continue
 		}
-		w := s.walk(env.Now(), k, c, failed || c.looked)
+		w := s.walk(env.Now(), k, c, c.missed())
 		if w == nil {
 			continue
 		}
@@ -346,6 +349,8 @@ func (d *Detector) weight(now packet.Time, c *contact, toInside bool, actor uint
 	switch {
 	case c.looked:
 		return failure, false
+	case c.knocked:
+		return failure * knockShare, false
 	case !c.outcome.failed():
 		return success, false
 	case c.stealth:
@@ -452,6 +457,13 @@ func (d *Detector) decide(env detectors.Env, s *source, w *walk) {
 		s.fan.walk.dirty = true
 		d.grow(env, s, &s.fan.walk)
 		return
+	}
+	if w.kind == overHosts && w.failures() == 0 { // knocks alone: those of a block are told there
+		if i := slices.IndexFunc(s.walks, func(v *walk) bool { return v.kind == overPortsOf && v.alarmed }); i >= 0 {
+			s.walks[i].adopt(w)
+			w.level = 0
+			return
+		}
 	}
 	if w.kind == overPorts {
 		if w = d.fold(env, s, w); w == nil {

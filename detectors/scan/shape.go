@@ -169,5 +169,5 @@ func (w *walk) forDevices() bool {
 			others++
 		}
 	}
-	return others <= sparedOthers && 2*others <= devices && asked <= 2*devices && int(w.failures())*devices < manyDevices*len(w.tried)
+	return others <= sparedOthers && 2*others <= devices && asked <= 2*devices && int(w.misses())*devices < manyDevices*len(w.tried)
 }

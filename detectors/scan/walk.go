@@ -91,6 +91,7 @@ type progress struct {
 	fan      *fan            // counts of the host's failures, as evidence
 	habit    *habit
 	looked   uint32      // answered, but the client left once it knew what it had met
+	knocked  uint32      // answered at ways in, and left without a word
 	used     uint32      // later connections with data to what was found
 	uses     []probe     // the first of them
 	spoke    packet.Time // when it was last said
@@ -116,6 +117,7 @@ func (w *walk) begin(p progress) {
 }
 
 func (w *walk) failures() uint32 { return w.refused + w.silent }
+func (w *walk) misses() uint32   { return w.failures() + w.looked + w.knocked }
 func (w *walk) contacts() uint32 { return w.refused + w.silent + w.answered }
 
 // add makes one step and says whether the walk began with it.
@@ -127,11 +129,13 @@ func (w *walk) add(c *contact, step, limit float64) (begun bool) {
 	w.level = min(stat.Reflect(w.level, step), limit)
 	w.whole = stat.Reflect(w.whole, step)
 	w.peak, w.most = max(w.peak, w.level), max(w.most, w.whole)
+	if c.missed() {
+		w.failStep = step
+	}
 	if !c.outcome.failed() {
 		w.answer(c)
 		return begun
 	}
-	w.failStep = step
 	w.fail(c)
 	return begun
 }
@@ -152,6 +156,9 @@ func (w *walk) fail(c *contact) {
 
 // answer counts a contact that was answered.
 func (w *walk) answer(c *contact) {
+	if c.missed() {
+		w.sample(c)
+	}
 	w.tell(c)
 	w.answered++
 	if c.talked {
@@ -159,6 +166,9 @@ func (w *walk) answer(c *contact) {
 	}
 	if c.looked {
 		w.looked++
+	}
+	if c.knocked {
+		w.knocked++
 	}
 	if len(w.open) < maxOpen {
 		w.open = append(w.open, probe{c.target.Addr, c.service, c.conn, c.ref})
@@ -172,10 +182,10 @@ func (w *walk) tell(c *contact) {
 	w.dirty = true
 }
 
-// sample keeps the first failures and the last.
+// sample keeps the first misses and the last.
 func (w *walk) sample(c *contact) {
 	t := try{c.target.Addr, c.service, c.at}
-	if n := w.failures(); n < maxTried {
+	if n := w.misses(); n < maxTried {
 		w.tried = append(w.tried, t)
 	} else if i := sketch.Mix(uint64(n)) % uint64(n+1); i < maxTried { // Vitter 1985, algorithm R
 		w.tried[i] = t
@@ -184,7 +194,7 @@ func (w *walk) sample(c *contact) {
 	if len(w.first) < firstProbes {
 		w.first = append(w.first, p)
 	}
-	w.latest[w.failures()%lastProbes] = p
+	w.latest[w.misses()%lastProbes] = p
 }
 
 func (w *walk) count(c *contact) {
@@ -236,6 +246,7 @@ func (w *walk) absorb(v *walk) {
 	w.stealth += v.stealth
 	w.answered += v.answered
 	w.looked += v.looked
+	w.knocked += v.knocked
 	for _, t := range v.tried {
 		if len(w.tried) == maxTried {
 			break
