@@ -88,7 +88,7 @@ type weight struct {
 func (t *tree) weigh(g *hostgraph.Graph) (w weight) {
 	w.cold = g.Watched() < warmDays
 	switches := false
-	onward := map[flows.HostNumber]bool{} // hosts that were reached and went on, by the service that most did
+	onward := map[hostgraph.Service]map[flows.HostNumber]bool{} // hosts that were reached and went on
 	for _, s := range t.hops {
 		if s.root().tree != t { // a likelier cause was found since
 			continue
@@ -97,8 +97,12 @@ func (t *tree) weigh(g *hostgraph.Graph) (w weight) {
 		if n := weigh(list); n > w.raw {
 			w.raw, w.best = n, list
 		}
-		if s.p > sureFrom && s.service == t.hops[0].service {
-			onward[s.from] = true
+		if s.p > sureFrom {
+			if onward[s.service] == nil {
+				onward[s.service] = map[flows.HostNumber]bool{}
+			}
+			onward[s.service][s.from] = true
+			w.worm = w.worm || len(onward[s.service]) >= wormHosts
 		}
 		switches = switches || s.switchedUser
 		w.ran = w.ran || s.op >= file
@@ -118,7 +122,7 @@ func (t *tree) weigh(g *hostgraph.Graph) (w weight) {
 		}
 	}
 	w.raw += perHost * float64(w.further)
-	if w.worm = len(onward) >= wormHosts; w.worm {
+	if w.worm {
 		w.raw += worm
 	}
 	w.nats = min(w.raw, mostNats)

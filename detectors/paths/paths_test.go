@@ -175,6 +175,19 @@ func TestWorm(t *testing.T) {
 	}
 }
 
+// TestWormAfterIntrusion: the worm begins where somebody came by other means.
+func TestWormAfterIntrusion(t *testing.T) {
+	text := "0m 10.0.0.5 -> 10.0.0.6 rpc wmiexec user CORP\\adm\n6m 10.0.0.6 -> 10.0.0.10 rpc wmiexec user CORP\\adm"
+	for i := range 6 {
+		for k := range 2 {
+			text += fmt.Sprintf("\n%dm 10.0.0.%d -> 10.0.0.%d smb psexec user CORP\\adm", 10+5*i, 10+i, 10+2*i+1+k)
+		}
+	}
+	if got := play(t, text); len(got) != 1 || !strings.Contains(got[0].Message, "worm") {
+		t.Errorf("%v", messages(got))
+	}
+}
+
 // TestDepth: a chain without end is cut into ones of twelve steps, so that what is over can be forgotten.
 func TestDepth(t *testing.T) {
 	var text strings.Builder
