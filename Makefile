@@ -62,9 +62,10 @@ score: build     ## score the sensor on the labelled captures, where there are a
 	@if test -f ../shared/eval/score.py; then python3 ../shared/eval/score.py --sensor $(BIN) $(SCORE_FLAGS) || true; \
 	else echo "score: no labelled captures beside this checkout (../shared/eval/score.py is not there); nothing scored"; fi
 
-evaluate:        ## simulated weeks of work with intrusions into all detectors: writes detectors/EVALUATION.md (four minutes of two cores; a small run is a test)
+EVALUATE ?= -plays 4 -large
+evaluate:        ## simulated weeks of work with intrusions into all detectors: writes detectors/EVALUATION.md (some minutes of two cores; a small run is a test)
 	@mkdir -p $(OUT)
-	$(GO) run ./detectors/simulate/evaluate -plays 4 -large > $(OUT)/evaluation.md
+	$(GO) run ./detectors/simulate/evaluate $(EVALUATE) > $(OUT)/evaluation.md
 	cp $(OUT)/evaluation.md detectors/EVALUATION.md
 	@cat detectors/EVALUATION.md
 

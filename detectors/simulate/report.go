@@ -32,8 +32,8 @@ func (r *Result) beside(b *strings.Builder) {
 		share(r.Graph.Alarmed), r.interval(path.FalseAlarms))
 	fmt.Fprintf(b, "| fewer than 2 false incidents a day and thousand hosts | %s |\n", r.interval(r.FalseIncidents))
 	b.WriteString(`
-The first two are not the same measure as theirs: their intrusions are a red team's of 2011 to 2015, on log-on records of one large site;
-ours were written by those who wrote the rules, on a site that knows less strangeness. HOPPER's sites are larger than a thousand hosts.
+Not the same measure as theirs: they work on log-on records of large real sites, most of it with intrusions of others' making. Our
+intrusions and honest work were thought up by those who wrote the rules, for a site that knows less strangeness than any real one.
 
 `)
 }
