@@ -63,7 +63,7 @@ score: build     ## score the sensor on the labelled captures, where there are a
 	else echo "score: no labelled captures beside this checkout (../shared/eval/score.py is not there); nothing scored"; fi
 
 EVALUATE ?= -plays 4
-evaluate:        ## simulated weeks of work with intrusions into all detectors: writes detectors/EVALUATION.md (three minutes of two idle cores; EVALUATE="-plays 4 -large" adds a site of 10,000; a small run is a test)
+evaluate:        ## simulated weeks of work with intrusions into all detectors: writes detectors/EVALUATION.md (two minutes of two cores; EVALUATE="-plays 4 -large" adds a site of 10,000; a small run is a test)
 	@mkdir -p $(OUT)
 	$(GO) run ./detectors/simulate/evaluate $(EVALUATE) > $(OUT)/evaluation.md
 	cp $(OUT)/evaluation.md detectors/EVALUATION.md
