@@ -98,7 +98,8 @@ L and h in nats, times in packet time. 700 bytes for a host that never fails; a 
 sample while it lasts, 13 of them per source at most; the counts of a host that failed take 700 bytes and a walk. 32,768 internal and as many external sources, least recently seen
 out first, hosts that came once before those that came again. First contacts are remembered in 1.3 MB for a million
 pairs a day, failures in 1.3 MB for a million in thirty days (a host enters 4,096 a day at most), addresses that were heard in
-160 KB. Routers and askers take 1.1 MB, ARP requests that wait 2 MB at most, services found 100 KB, a scanner's habit 1 KB. Evictions are counted.
+160 KB. Routers and askers take 1.1 MB, ARP requests that wait 2 MB at most, services found 100 KB, a scanner's habit 1 KB. Measured: 5.1 MB
+empty; 22 MB with 32,768 internal sources that were answered, 90 MB with as many that failed twice (a spoofed flood). Evictions are counted.
 
 # Blind to
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -468,5 +469,37 @@ func BenchmarkFlow(b *testing.B) {
 				d.Flow(env, &r)
 			}
 		})
+	}
+}
+
+// TestMemory measures what spoofed internal sources cost: 40,000 of them, of which 32,768 are kept. The package comment tells the
+// bytes of a source that was answered and of one that failed twice.
+func TestMemory(t *testing.T) {
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	for _, tt := range []struct {
+		name string
+		open bool
+		most uint64 // bytes a source
+	}{{"answered", true, 800}, {"failed", false, 3500}} {
+		before := heap()
+		d, env := New(Default()), &clock{now: scenario.Start}
+		empty := heap() - before
+		for k := range 2 {
+			for i := range 40_000 {
+				env.now = env.now.Add(time.Millisecond)
+				d.Flow(env, attemptOf(i, k, env.now, tt.open))
+			}
+		}
+		each := (heap() - before - empty) / uint64(d.internal.Len())
+		t.Logf("%s: %d sources, %d bytes each, %.1f MB before the first", tt.name, d.internal.Len(), each, float64(empty)/1e6)
+		if d.internal.Len() != 1<<15 || each > tt.most {
+			t.Errorf("%s: %d sources of %d bytes", tt.name, d.internal.Len(), each)
+		}
 	}
 }
