@@ -135,6 +135,16 @@ func weak(all []*detectors.Signal) (q detectors.Quality, limits []string) {
 	return q, limits
 }
 
+// called is a host's address, with its name where one is known.
+func (i *Incident) called(k detectors.HostKey) string {
+	for _, h := range i.Hosts {
+		if h.Key == k && h.Name != "" {
+			return k.Addr.String() + " (" + h.Name + ")"
+		}
+	}
+	return k.Addr.String()
+}
+
 // sentence says in one line what happened.
 func (i *Incident) sentence() string {
 	var stages []string
@@ -142,11 +152,11 @@ func (i *Incident) sentence() string {
 		stages = append(stages, s.Stage.String())
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", i.First().Addr, strings.Join(stages, ", then "))
+	fmt.Fprintf(&b, "%s: %s", i.called(i.First()), strings.Join(stages, ", then "))
 	if n := len(i.Moves); n > 0 {
 		var to []string
 		for _, m := range i.Moves[:min(n, 3)] {
-			to = append(to, m.To.Addr.String())
+			to = append(to, i.called(m.To))
 		}
 		fmt.Fprintf(&b, "; moved on to %s", strings.Join(to, ", "))
 		if n > 3 {
