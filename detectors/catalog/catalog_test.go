@@ -166,5 +166,8 @@ func TestEveryDetectorSaysWhatItIs(t *testing.T) {
 				t.Errorf("%v: the comment lacks the heading %s", ids([]detectors.Detector{d}), heading)
 			}
 		}
+		if !strings.Contains(text, "Hand: ") {
+			t.Errorf("%v: the comment lacks a value worked out by hand", ids([]detectors.Detector{d}))
+		}
 	}
 }

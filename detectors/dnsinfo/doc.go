@@ -35,6 +35,9 @@ The weight in nats is the sum, at most 9, of
 It speaks at 3 nats. The last two are 0 for resolvers: hosts that answer questions, or ask four servers without recursion.
 Another client of the same domain is named instead of them, where the sensor sees one.
 
+Hand: 310 different names of 33.7 KB in all, within 10 minutes, all asked for TXT, encoded, by one client, and followed by nothing:
+1.2 ln(33,700/2,000) = 3.39, and 1 + 1.5 + 1 + 1 + 1: 8.89 nats (risk 98).
+
 # Quiet on
 
 Names per session of content networks (connections follow: 30 % silence the pair), look-ups by address (DNSBL: reversed

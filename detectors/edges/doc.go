@@ -9,8 +9,8 @@ what, since when.
 
 # Statistic
 
-  - graph.first_edge: a contact that was never there before: a (I - I0) nats, 0 to 6, where a is the service's weight (2.2 of the
-    detection reference), I = -ln(P_new P_server) its surprise (hostgraph.Rarity) and I0 the 99th percentile of the surprise of
+  - graph.first_edge: a contact that was never there before: a (I - I0) nats, 0 to 6, where a is the service's weight (1 for administrative
+    shares, remote execution, WinRM; 0.9 RDP, VNC; 0.8 SSH; hostgraph.Service.Weight has the rest), I = -ln(P_new P_server) its surprise (hostgraph.Rarity) and I0 the 99th percentile of the surprise of
     the site's new edges of the last 14 days. One more, times a, where neither the client used anything in this hour of the week
     or the ones beside it, once 14 days are known. Times 1/ln(1+n) where n, at least five and 2 % of the hosts, came to the same
     service of the same server within a day. Nothing before seven days, 20 hosts and 200 new edges.

@@ -26,7 +26,7 @@ computers 4.4 (risk 59). A collector that asks for everything with descriptors 5
 
 # Units, state, cost
 
-Nats and packet time. 4,096 clients of 19 families, 8 KB each; 65,536 habits of 120 bytes. The least used go first, counted.
+Nats and packet time. 1,024 clients of 19 families, 20 KB each at most; 65,536 habits of 120 bytes. The least used go first, counted.
 
 # Blind to
 

@@ -18,8 +18,8 @@ opens such sessions at all, at least 1e-5. So routine explains itself. A session
 2 hours, 4 where something was run. Where B is a jump host the session of the same account is the cause, else all n
 open ones with 1/n each; and what is new is the pair A and C, not B and C.
 
-Each hop weighs its novelty and its meaning: an edge never seen before 0.5 of the service's weight (2.2 of the detection
-reference) while the site is not known for seven days, later the weight times the surprise beyond 4 nats (hostgraph.Rarity), at most
+Each hop weighs its novelty and its meaning: an edge never seen before 0.5 of the service's weight (1 for administrative
+shares, remote execution, WinRM; 0.9 RDP, VNC; 0.8 SSH; hostgraph.Service.Weight has the rest) while the site is not known for seven days, later the weight times the surprise beyond 4 nats (hostgraph.Rarity), at most
 6; an edge of fewer than three days 0.25; something run 2, a file put on an administrative share 1.5, an interactive session 1, times
 u: 1 where the edge is new, 0.5 where it is of fewer than three days, else 0.2. A hop that follows another counts times g, which is 0.2
 where the origin administered the target on a day before, or reached it over others in the last 30 days, else 1; over a jump host u = g

@@ -47,6 +47,9 @@ printer's beyond 8), is taken for an attack on the service: 4.
 
 Coercion (EFSRPC, RPRN, DFSNM, FSRVP) succeeds with an error, so its return value is no denial; a fault is.
 
+Hand: a service created 4, started 0.9 (3 × 0.3), stopped 0.9, deleted 0.6: 6.4 nats (risk 76). The creation alone, by a client
+that did so on three earlier days, 4 × 0.2 = 0.8: below min_nats, silence.
+
 # Weights
 
 First guesses, then corrected over captures of attacks and of honest networks: the table says where. No list of known

@@ -50,6 +50,9 @@ client on one server; it grows by revisions.
 Domain controllers are those configured, or else the hosts seen to answer Kerberos, drsuapi or netlogon; a host that the
 other called just before, as controllers notify partners, is taken for one in rpc.seq.dcsync.
 
+Hand: share opened 0.5, program written 2.5, service created 2.5 and started 1.5, a pipe of the tool 2: 9 nats (risk 99); without
+the program 6.5 (77).
+
 # Units, state, cost
 
 Nats; packet time. 4,096 pairs of hosts with at most 48 steps of 200 bytes; 8,192 tries of secure channels; 8,192

@@ -24,7 +24,7 @@
 //
 // # Roles
 //
-// A host's role is inferred when its edges change, and once an hour, by the rules of detection reference 0.6 (Profile.Why
+// A host's role is inferred when its edges change, and once an hour (Profile.Why
 // says which, with its numbers), unless the configuration gives it (assets.role). Server roles and workstations are told
 // from the first day on; roles that make wide administration usual (jump host, administrator, scanner, deployment,
 // monitoring, backup) need three to five days, lest an intruder of one night get one. An administrator's come back to the

@@ -19,7 +19,7 @@ type Config struct {
 	TTL      time.Duration `yaml:"ttl"`       // an edge that was not used for so long is forgotten
 }
 
-// Default returns what holds where nothing is configured: room for a site of some thousand hosts (detection reference 0.2).
+// Default returns what holds where nothing is configured: room for a site of some thousand hosts (chosen by us).
 func Default() Config {
 	return Config{MaxEdges: 1 << 18, MaxHosts: 1 << 16, OutEdges: 4096, TTL: 45 * 24 * time.Hour}
 }

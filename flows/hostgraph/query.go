@@ -207,7 +207,7 @@ func (g *Graph) Len() int { return g.nodes.Len() }
 // Watched is for how many days of packet time there has been traffic, at least one.
 func (g *Graph) Watched() int { return g.watched() }
 
-// The pseudo-counts of the rarity of an edge (detection reference 2.3).
+// The pseudo-counts of the rarity of an edge, chosen by us.
 const (
 	pseudoDays  = 7   // days of its role's habits that a client's own are mixed with
 	pseudoEdges = 0.5 // edges that each kind, and each server, has beforehand

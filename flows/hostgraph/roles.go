@@ -111,7 +111,7 @@ const (
 	byLittle
 )
 
-// Bounds of the rules; where nothing else is said they are the detection reference's (0.6).
+// Bounds of the rules; where nothing else is said they are chosen by us.
 const (
 	manyClients  = 8    // a server serves so many,
 	serverDays   = 3    // on so many days

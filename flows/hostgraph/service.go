@@ -54,7 +54,7 @@ const (
 	NumServices // of the named ones
 )
 
-// info is what is known of a named service: Weight is how much a first contact says (detection reference 2.2), above 0.4
+// info is what is known of a named service: Weight is how much a first contact says, above 0.4
 // it administers the server or its data.
 var info = [NumServices]struct {
 	name   string
