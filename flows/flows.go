@@ -198,6 +198,18 @@ func (r *Record) HistoryString() string { return string(r.History[:r.HistoryLen]
 // OneSided says that packets of only one direction were seen.
 func (r *Record) OneSided() bool { return r.Total[Orig].Packets == 0 || r.Total[Resp].Packets == 0 }
 
+// HalfSeen says that the sensor saw one direction of a conversation that may well have two: packets of one direction, and for
+// TCP an acknowledgement among them, which an attempt that nobody answers has not.
+func (r *Record) HalfSeen() bool {
+	switch {
+	case !r.OneSided():
+		return false
+	case r.Proto == packet.ProtoTCP:
+		return (r.Total[Orig].Flags|r.Total[Resp].Flags)&packet.ACK != 0
+	}
+	return r.Proto == packet.ProtoUDP
+}
+
 // Side is the bounded record of the shape of a flow that went past 16 packets.
 type Side struct {
 	Sizes      [64]int16    // payload bytes of the first packets that carry payload; negative: from the responder

@@ -150,7 +150,7 @@ func (s *sample) Feed(m *flows.Merged) {
 		case !from && !to:
 			s.outside++
 		}
-		if r.OneSided() && r.Proto == packet.ProtoTCP {
+		if r.HalfSeen() && r.Proto == packet.ProtoTCP {
 			s.oneWay++
 		}
 	}

@@ -234,7 +234,7 @@ func (s *session) Record(m *flows.Merged) error {
 			r := &b.Records[it.Index]
 			if r.Final {
 				s.flows++
-				if r.OneSided() && (r.Proto == packet.ProtoTCP || r.Proto == packet.ProtoUDP) {
+				if r.HalfSeen() {
 					s.oneSide++
 				}
 			}

@@ -258,6 +258,8 @@ func TestQuality(t *testing.T) {
 	e.Feed(records(time.Minute, 0))
 	m := records(48*time.Hour+time.Minute, 48*time.Hour, 48*time.Hour+1, 48*time.Hour+2)
 	m.Batches[0].Records[1].Total[flows.Resp].Packets = 0
+	m.Batches[0].Records[1].Total[flows.Orig].Flags = packet.SYN | packet.ACK
+	m.Batches[0].Records[2].Total[flows.Resp].Packets = 0 // an attempt without an answer
 	m.Batches[0].Lost[flows.LostStreamBytes] = 700
 	m.Batches[0].Lost[flows.LostEvictedFlow] = 2
 	m.Batches[0].Lost[flows.LostCutPacket] = 4

@@ -60,7 +60,7 @@ func (q *quality) record(now packet.Time, r *flows.Record) {
 	}
 	m := q.at(now)
 	m.flows++
-	if r.OneSided() {
+	if r.HalfSeen() {
 		m.oneSided++
 	}
 }
