@@ -34,12 +34,19 @@ func (t *table) incidents() []string {
 	for _, i := range list[:min(len(list), maxStories)] {
 		sev := i.Severity()
 		lead := fmt.Sprintf("%s %3d  ", "INCIDENT "+severityWord[sev], int(i.Risk()))
-		for n, l := range wrapAtMost(clean(i.Message), t.width-columns(lead), 3) {
+		for n, l := range wrapAtMost(clean(i.Message), t.width-columns(lead), 4) {
 			if n == 0 {
 				lines = append(lines, t.paint(severityColour[sev], strings.TrimRight(lead, " "))+"  "+t.paint(bold, l))
 				continue
 			}
 			lines = append(lines, strings.Repeat(" ", columns(lead))+l)
+		}
+		for n, l := range wrapAtMost(proposals(i.Responses), t.width-columns(lead)-columns(proposed), 2) {
+			label := proposed
+			if n > 0 {
+				label = strings.Repeat(" ", columns(proposed))
+			}
+			lines = append(lines, strings.Repeat(" ", columns(lead))+t.paint(dim, label)+l)
 		}
 	}
 	if n := len(list) - maxStories; n > 0 {
@@ -51,6 +58,35 @@ func (t *table) incidents() []string {
 	return lines
 }
 
+// proposed leads what a person may do about an incident.
+const proposed = "propose "
+
+// actions are OpenC2's words, in people's.
+var actions = map[string]string{"contain": "isolate", "deny": "block", "set": "renew the password of"}
+
+func action(r *incident.Response) string { return cmp.Or(actions[r.Action], r.Action) }
+
+// proposals says responses in one line: what is done to several, once, and at most three of them.
+func proposals(all []incident.Response) string {
+	const most = 3
+	var said []string
+	for i := range all {
+		do := action(&all[i])
+		if i > 0 && do == action(&all[i-1]) {
+			continue
+		}
+		var targets []string
+		for j := i; j < len(all) && action(&all[j]) == do; j++ {
+			targets = append(targets, clean(all[j].Target))
+		}
+		if n := len(targets) - most; n > 0 {
+			targets = append(targets[:most], fmt.Sprintf("%d more", n))
+		}
+		said = append(said, do+" "+strings.Join(targets, ", "))
+	}
+	return strings.Join(said, "; ")
+}
+
 // The view of an incident on the page.
 type storyView struct {
 	ID, Severity, When, Message string
@@ -59,13 +95,26 @@ type storyView struct {
 	Hosts                       []storyHost
 	Entries                     []storyEntry
 	Left                        int
-	Responses                   []incident.Response
+	Responses                   []storyResponse
 	Limits                      []string
 }
 
 type storyHost struct{ Host, Role, Since, Weight string }
 
+type storyResponse struct {
+	Do string
+	incident.Response
+}
+
 type storyEntry struct{ At, Stage, Message, Weight, ID string }
+
+// weight shows the evidence about a host; one that was only reached has none.
+func weight(nats float64) string {
+	if nats == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f", nats)
+}
 
 func storyOf(i *incident.Incident, sum *Summary) storyView {
 	v := storyView{
@@ -77,7 +126,7 @@ func storyOf(i *incident.Incident, sum *Summary) storyView {
 		v.Parts = append(v.Parts, pair{clean(p.Name), fmt.Sprintf("%+.1f", p.Nats)})
 	}
 	for _, h := range i.Hosts {
-		v.Hosts = append(v.Hosts, storyHost{hostText(h.Key, sum.Label), string(h.Role), at(h.First), fmt.Sprintf("%.1f", h.Nats)})
+		v.Hosts = append(v.Hosts, storyHost{hostText(h.Key, sum.Label), string(h.Role), at(h.First), weight(h.Nats)})
 	}
 	for _, s := range i.Timeline {
 		e := storyEntry{At: at(s.Start), Stage: s.Stage.String(), Message: clean(s.Message), Weight: fmt.Sprintf("%.1f", s.LLR)}
@@ -88,7 +137,7 @@ func storyOf(i *incident.Incident, sum *Summary) storyView {
 	}
 	for _, r := range i.Responses {
 		r.Target, r.Reason, r.BlastRadius = clean(r.Target), clean(r.Reason), clean(r.BlastRadius)
-		v.Responses = append(v.Responses, r)
+		v.Responses = append(v.Responses, storyResponse{action(&r) + " " + r.Target, r})
 	}
 	return v
 }

@@ -416,6 +416,16 @@ func TestWriteFiles(t *testing.T) {
 	}
 }
 
+func TestProposals(t *testing.T) {
+	all := []incident.Response{{Action: "contain", Target: "10.0.0.5"}, {Action: "contain", Target: "10.0.0.6"}, {Action: "deny", Target: "evil.example"}}
+	for _, u := range []string{"a", "b", "c", "d", "e"} {
+		all = append(all, incident.Response{Action: "set", Target: u})
+	}
+	if got, want := proposals(all), "isolate 10.0.0.5, 10.0.0.6; block evil.example; renew the password of a, b, c, 2 more"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // TestIncidents: the story stands before the findings, on the screen and on the page; what became part of another does not.
 func TestIncidents(t *testing.T) {
 	var said []*incident.Incident
@@ -436,7 +446,7 @@ func TestIncidents(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 	page := htmlOf(t, intrusion(), sum)
-	for _, want := range []string{"What happened, in order", "Proposed responses: a person decides", "contain", "&lt;b&gt;"} {
+	for _, want := range []string{"What happened, in order", "Proposed responses: a person decides", "isolate ", "&lt;b&gt;"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
