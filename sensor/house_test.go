@@ -9,9 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"neuromast/sensor/config"
 )
 
 // pkg is what `go list -json` tells of a package.
@@ -118,5 +121,33 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 		if len(with) != 1 {
 			t.Errorf("%s: package comment in %d files %v, want 1", p.ImportPath, len(with), with)
 		}
+	}
+}
+
+// TestExamplesHold: every key that an example of a help text or the README sets is one, with a value that it takes.
+func TestExamplesHold(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[string]string{"README.md": string(readme)}
+	for _, c := range root().Commands() {
+		texts[c.Name()] = c.Long + c.Example
+	}
+	seen := 0
+	for name, text := range texts {
+		for _, m := range regexp.MustCompile(`--set ([^\s\x60]+)`).FindAllStringSubmatch(text, -1) {
+			if m[1] == "key=value" {
+				continue
+			}
+			seen++
+			c := config.Default()
+			if err := c.Set(m[1]); err != nil {
+				t.Errorf("%s: --set %s: %v", name, m[1], err)
+			}
+		}
+	}
+	if seen < 5 {
+		t.Errorf("only %d examples", seen)
 	}
 }

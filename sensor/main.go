@@ -51,8 +51,9 @@ is, which packets prove it, and what to do next.
 
 Start with a capture:
 
-  neuromast replay capture.pcap                   findings as a table
-  neuromast replay --out result capture.pcap      findings, flows, DNS, summary and an HTML report as files
+  neuromast replay capture.pcap                   incidents and findings as a table
+  neuromast replay --out result capture.pcap      these, flows, DNS, summary and an HTML report as files
+  neuromast graph --out site.svg capture.pcap     who talks to whom, as a picture
   neuromast detectors                             what it looks for, and how each judgement is made`,
 		Version:       version,
 		SilenceErrors: true,

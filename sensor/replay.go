@@ -44,16 +44,16 @@ func replayCommand() *cobra.Command {
 	var o replayOptions
 	cmd := &cobra.Command{
 		Use:   "replay [flags] FILE|DIR|- …",
-		Short: "Analyse captures: findings as a table, or all records as files",
+		Short: "Analyse captures: incidents and findings as a table, or all records as files",
 		Long: `Reads captures (pcap, pcapng, gzip, zstd, a directory of them, - for standard input) as one timeline and says what
-happened. Without --out, findings go to the terminal as a table, or as JSON lines where standard output is no terminal.
+happened. Without --out, incidents and findings go to the terminal as a table, or as JSON lines where standard output is no terminal.
 With --out DIR it writes findings.jsonl, incidents.jsonl, flows.jsonl, dns.jsonl, summary.json and report.html there.
 
 A capture that is cut off or damaged is read as far as it goes, which is said. Exit status: 0 analysed, 1 a file could
 not be read as a capture or output failed, 2 wrong usage or configuration.`,
 		Example: `  neuromast replay capture.pcap
   neuromast replay --out result --workers 2 day1.pcapng.zst day2.pcapng.zst
-  neuromast replay --only dns.info --set detectors.dns.info.floor_10m=1000 capture.pcap
+  neuromast replay --only dns.info --set detectors.dns.info.minutes=1000 capture.pcap
   neuromast replay --bpf 'host 10.0.0.5 and not port 443' capture.pcap
   zcat capture.pcap.gz | neuromast replay -`,
 		Args: args(cobra.MinimumNArgs(1)),

@@ -59,7 +59,7 @@ disk); a second one stops it at once. SIGHUP reads the configuration again.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "configuration `file`; neuromast config lists the keys")
-	f.StringVar(&o.out, "out", "", "`directory` to write findings, flows, DNS and at the end a summary into; made where missing")
+	f.StringVar(&o.out, "out", "", "`directory` to write findings, incidents, flows, DNS and at the end a summary into; made where missing")
 	f.StringVar(&o.bpf, "bpf", "", "capture only what this tcpdump `filter` takes, instead of capture.filter")
 	f.IntVar(&o.workers, "workers", min(runtime.NumCPU(), 16), "worker goroutines")
 	f.StringSliceVar(&o.only, "only", nil, "run only these `rules` (neuromast detectors lists them)")

@@ -33,7 +33,7 @@ import (
 	"neuromast/detectors/winrm"
 )
 
-// Config has a section per rule, named by its id.
+// Config has a section per detector, named by its rule, by one of them, or by what their ids begin with.
 type Config struct {
 	LDAP ldapenum.Config `yaml:"ldap.enum"`   // searches that map a directory
 	SQL  sqlexec.Config  `yaml:"sql.exec"`    // database servers made to run programs

@@ -35,7 +35,7 @@ type Config struct {
 	Capture    ring.Config     `yaml:"capture"`    // live capture: run
 	Packets    Packets         `yaml:"packets"`    // how frames are read
 	Flows      Flows           `yaml:"flows"`      // the flow table and the parsers
-	Detectors  catalog.Config  `yaml:"detectors"`  // one section per rule, named by its id
+	Detectors  catalog.Config  `yaml:"detectors"`  // one section per detector, named by its rule or what its rules have in common
 	Incidents  incident.Config `yaml:"incidents"`  // how signals are joined into incidents
 	Export     Export          `yaml:"export"`     // where records go besides files
 	Sensor     Sensor          `yaml:"sensor"`     // who speaks
