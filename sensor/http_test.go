@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -10,12 +9,6 @@ import (
 	"testing"
 
 	"neuromast/flows"
-	"neuromast/flows/proto"
-	"neuromast/flows/table"
-	"neuromast/sensor/capture"
-	"neuromast/sensor/fragment"
-	"neuromast/sensor/packet"
-	"neuromast/sensor/pipeline"
 )
 
 // requests is what is said of HTTP, by the frame that ends a request's head, and how often something is said of NTLM in it: who, and
@@ -61,34 +54,15 @@ func (r requests) Record(*flows.Merged) error { return nil }
 // TestTsharkHTTP holds requests, their answers' status, and who logs in by NTLM over HTTP with which challenge, against tshark's
 // reading. Left out are requests on connections of which the capture misses packets, and tunnels of GRE, whose keys make networks of their own.
 func TestTsharkHTTP(t *testing.T) {
-	root := os.Getenv("NEUROMAST_CAPTURES")
-	if root == "" || os.Getenv("NEUROMAST_TSHARK") == "" {
-		t.Skip("`make test-tshark` runs this, with NEUROMAST_CAPTURES naming a folder of captures")
-	}
-	paths, err := filepath.Glob(filepath.Join(root, "*", "*.pcap*"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	compared, logIns, captures := 0, 0, 0
-	for _, path := range paths {
+	for _, path := range tsharkCaptures(t) {
 		theirs := tsharkRequests(t, path)
 		if len(theirs.http)+len(theirs.ntlm) == 0 {
 			continue
 		}
 		captures++
 		ours := requests{map[uint64]string{}, map[string]int{}}
-		src, err := capture.Open([]string{path}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := pipeline.New(pipeline.Config{Workers: 1, Decoder: packet.Default(), Fragments: fragment.Default(), Table: table.Default(), Proto: proto.Default()},
-			[]capture.Source{src}, ours, ours)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		readCapture(t, path, ours)
 		for frame, want := range theirs.http {
 			compared++
 			if head, ok := strings.CutSuffix(want, ": 0"); ok && strings.HasPrefix(ours.http[frame], head+": ") {

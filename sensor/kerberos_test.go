@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -10,12 +9,6 @@ import (
 	"testing"
 
 	"neuromast/flows"
-	"neuromast/flows/proto"
-	"neuromast/flows/table"
-	"neuromast/sensor/capture"
-	"neuromast/sensor/fragment"
-	"neuromast/sensor/packet"
-	"neuromast/sensor/pipeline"
 )
 
 // tickets collects what the parser says of answers by a key distribution centre, by the frame that completed them.
@@ -53,34 +46,15 @@ func (s tickets) Record(*flows.Merged) error { return nil }
 
 // TestTsharkKerberos holds the answers of key distribution centres against tshark's reading: kind, error, client, ciphers.
 func TestTsharkKerberos(t *testing.T) {
-	root := os.Getenv("NEUROMAST_CAPTURES")
-	if root == "" || os.Getenv("NEUROMAST_TSHARK") == "" {
-		t.Skip("`make test-tshark` runs this, with NEUROMAST_CAPTURES naming a folder of captures")
-	}
-	paths, err := filepath.Glob(filepath.Join(root, "*", "*.pcap*"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	compared, captures := 0, 0
-	for _, path := range paths {
+	for _, path := range tsharkCaptures(t) {
 		theirs := tsharkTickets(t, path)
 		if len(theirs) == 0 {
 			continue
 		}
 		captures++
 		ours := tickets{}
-		src, err := capture.Open([]string{path}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := pipeline.New(pipeline.Config{Workers: 1, Decoder: packet.Default(), Fragments: fragment.Default(), Table: table.Default(), Proto: proto.Default()},
-			[]capture.Source{src}, ours, ours)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		readCapture(t, path, ours)
 		for frame, want := range theirs {
 			compared++
 			if ours[frame] != want {

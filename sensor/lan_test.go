@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -10,12 +9,7 @@ import (
 	"testing"
 
 	"neuromast/flows"
-	"neuromast/flows/proto"
-	"neuromast/flows/table"
-	"neuromast/sensor/capture"
-	"neuromast/sensor/fragment"
 	"neuromast/sensor/packet"
-	"neuromast/sensor/pipeline"
 )
 
 // lan collects what is read of DHCP, by frame, and how many ARP requests and replies facts and losses add up to.
@@ -64,35 +58,15 @@ func address4(a packet.Addr) string {
 // TestTsharkLAN holds each DHCP message that the capture has whole against tshark's reading, and the number of ARP requests and
 // replies for IPv4 over Ethernet. Copies that a mirror made are one message here, so a capture may have fewer, by its duplicates.
 func TestTsharkLAN(t *testing.T) {
-	root := os.Getenv("NEUROMAST_CAPTURES")
-	if root == "" || os.Getenv("NEUROMAST_TSHARK") == "" {
-		t.Skip("`make test-tshark` runs this, with NEUROMAST_CAPTURES naming a folder of captures")
-	}
-	paths, err := filepath.Glob(filepath.Join(root, "*", "*.pcap*"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var messages, arps, captures uint64
-	for _, path := range paths {
+	for _, path := range tsharkCaptures(t) {
 		theirs := tsharkLAN(t, path)
 		if len(theirs.dhcp) == 0 && theirs.arp == [2]uint64{} {
 			continue
 		}
 		captures++
 		ours := lan{dhcp: map[uint64]string{}}
-		src, err := capture.Open([]string{path}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := pipeline.New(pipeline.Config{Workers: 1, Decoder: packet.Default(), Fragments: fragment.Default(), Table: table.Default(), Proto: proto.Default()},
-			[]capture.Source{src}, &ours, &ours)
-		if err != nil {
-			t.Fatal(err)
-		}
-		totals, err := p.Run(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		totals := readCapture(t, path, &ours)
 		copies := totals.Table.Duplicates
 		for frame, want := range theirs.dhcp {
 			messages++

@@ -2,20 +2,12 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"neuromast/flows"
-	"neuromast/flows/proto"
-	"neuromast/flows/table"
-	"neuromast/sensor/capture"
-	"neuromast/sensor/fragment"
-	"neuromast/sensor/packet"
-	"neuromast/sensor/pipeline"
 )
 
 // facts hands every item of a capture to a function.
@@ -32,65 +24,6 @@ func (f facts) Feed(m *flows.Merged) {
 // Finish implements pipeline.Analyst, Record pipeline.Recorder.
 func (f facts) Finish()                    {}
 func (f facts) Record(*flows.Merged) error { return nil }
-
-// readFacts reads a capture with the parsers as they are.
-func readFacts(t *testing.T, path string, f facts) {
-	t.Helper()
-	src, err := capture.Open([]string{path}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := pipeline.New(pipeline.Config{Workers: 1, Decoder: packet.Default(), Fragments: fragment.Default(), Table: table.Default(), Proto: proto.Default()},
-		[]capture.Source{src}, f, f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// tsharkCaptures lists the captures that tests against tshark read; it skips where there is no tshark.
-func tsharkCaptures(t *testing.T) []string {
-	t.Helper()
-	root := os.Getenv("NEUROMAST_CAPTURES")
-	if root == "" || os.Getenv("NEUROMAST_TSHARK") == "" {
-		t.Skip("`make test-tshark` runs this, with NEUROMAST_CAPTURES naming a folder of captures")
-	}
-	paths, err := filepath.Glob(filepath.Join(root, "*", "*.pcap*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return paths
-}
-
-// tsharkFields runs tshark and returns for each frame the occurrences of each field.
-func tsharkFields(t *testing.T, path, filter string, fields []string, more ...string) [][][]string {
-	t.Helper()
-	args := append([]string{"-r", path, "-Y", filter, "-T", "fields", "-E", "separator=/t", "-E", "aggregator=\x01"}, more...)
-	for _, f := range fields {
-		args = append(args, "-e", f)
-	}
-	out, err := exec.Command("tshark", args...).Output()
-	if err != nil && len(out) == 0 {
-		return nil // cut files end with an error
-	}
-	var rows [][][]string
-	for line := range strings.Lines(string(out)) {
-		var row [][]string
-		for _, cell := range strings.Split(strings.TrimSuffix(line, "\n"), "\t") {
-			if cell == "" {
-				row = append(row, nil)
-				continue
-			}
-			row = append(row, strings.Split(cell, "\x01"))
-		}
-		if len(row) == len(fields) {
-			rows = append(rows, row)
-		}
-	}
-	return rows
-}
 
 // leaves cuts a filter into its assertions: tshark writes (&(a)(b)(c)) as (&(&(a)(b))(c)) and (&(a)) as (a).
 func leaves(filter string) string {
@@ -117,7 +50,7 @@ func TestTsharkLDAP(t *testing.T) {
 		}
 		captures++
 		ours := searches{}
-		readFacts(t, path, func(b *flows.Batch, kind flows.Kind, index uint32) {
+		readCapture(t, path, facts(func(b *flows.Batch, kind flows.Kind, index uint32) {
 			if kind != flows.KindLDAP {
 				return
 			}
@@ -125,7 +58,7 @@ func TestTsharkLDAP(t *testing.T) {
 				k := fmt.Sprint(l.RequestRef.Frame)
 				ours[k] = append(ours[k], fmt.Sprintf("%q scope %d %s: code %d, %d entries", b.String(l.Base), l.Scope, leaves(b.String(l.Filter)), l.Code, l.Entries))
 			}
-		})
+		}))
 		for frame, want := range theirs {
 			compared += len(want)
 			got := ours[frame]

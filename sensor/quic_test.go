@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -9,12 +8,6 @@ import (
 	"testing"
 
 	"neuromast/flows"
-	"neuromast/flows/proto"
-	"neuromast/flows/table"
-	"neuromast/sensor/capture"
-	"neuromast/sensor/fragment"
-	"neuromast/sensor/packet"
-	"neuromast/sensor/pipeline"
 )
 
 // greetings collects the server names and first protocols of QUIC's ClientHellos.
@@ -38,34 +31,15 @@ func (g *greetings) Record(*flows.Merged) error { return nil }
 
 // TestTsharkQUIC holds the ClientHellos of QUIC against tshark's reading: server name and first protocol of each conversation.
 func TestTsharkQUIC(t *testing.T) {
-	root := os.Getenv("NEUROMAST_CAPTURES")
-	if root == "" || os.Getenv("NEUROMAST_TSHARK") == "" {
-		t.Skip("`make test-tshark` runs this, with NEUROMAST_CAPTURES naming a folder of captures")
-	}
-	paths, err := filepath.Glob(filepath.Join(root, "*", "*.pcap*"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	compared, captures := 0, 0
-	for _, path := range paths {
+	for _, path := range tsharkCaptures(t) {
 		theirs := tsharkGreetings(t, path)
 		if len(theirs) == 0 {
 			continue
 		}
 		captures++
 		var ours greetings
-		src, err := capture.Open([]string{path}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := pipeline.New(pipeline.Config{Workers: 1, Decoder: packet.Default(), Fragments: fragment.Default(), Table: table.Default(), Proto: proto.Default()},
-			[]capture.Source{src}, &ours, &ours)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		readCapture(t, path, &ours)
 		slices.Sort(ours.said)
 		compared += len(theirs)
 		if !slices.Equal(ours.said, theirs) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -11,12 +10,6 @@ import (
 	"testing"
 
 	"neuromast/flows"
-	"neuromast/flows/proto"
-	"neuromast/flows/table"
-	"neuromast/sensor/capture"
-	"neuromast/sensor/fragment"
-	"neuromast/sensor/packet"
-	"neuromast/sensor/pipeline"
 )
 
 // openings collects how SSH and RDP connections open: what is said of each, by its hosts and ports.
@@ -95,16 +88,8 @@ func TestTsharkRDP(t *testing.T) {
 
 // compareOpenings reads every capture twice; add enters what tshark says of a frame.
 func compareOpenings(t *testing.T, filter string, fields []string, add func(o openings, from, to string, f []string)) {
-	root := os.Getenv("NEUROMAST_CAPTURES")
-	if root == "" || os.Getenv("NEUROMAST_TSHARK") == "" {
-		t.Skip("`make test-tshark` runs this, with NEUROMAST_CAPTURES naming a folder of captures")
-	}
-	paths, err := filepath.Glob(filepath.Join(root, "*", "*.pcap*"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	compared, captures := 0, 0 // addresses in tunnels: the innermost
-	for _, path := range paths {
+	for _, path := range tsharkCaptures(t) {
 		args := []string{"-r", path, "-Y", filter, "-T", "fields", "-E", "separator=|", "-E", "occurrence=l"}
 		for _, f := range append([]string{"ip.src", "tcp.srcport", "ip.dst", "tcp.dstport"}, fields...) {
 			args = append(args, "-e", f)
@@ -120,18 +105,7 @@ func compareOpenings(t *testing.T, filter string, fields []string, add func(o op
 		}
 		captures++
 		ours := openings{}
-		src, err := capture.Open([]string{path}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := pipeline.New(pipeline.Config{Workers: 1, Decoder: packet.Default(), Fragments: fragment.Default(), Table: table.Default(), Proto: proto.Default()},
-			[]capture.Source{src}, ours, ours)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		readCapture(t, path, ours)
 		for conn, said := range theirs {
 			compared += len(said)
 			mine := ours[conn]

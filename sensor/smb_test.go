@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -12,13 +11,7 @@ import (
 	"testing"
 
 	"neuromast/flows"
-	"neuromast/flows/proto"
-	"neuromast/flows/table"
 	"neuromast/pcaps"
-	"neuromast/sensor/capture"
-	"neuromast/sensor/fragment"
-	"neuromast/sensor/packet"
-	"neuromast/sensor/pipeline"
 )
 
 // shares is what a capture tells of file sharing: answers to trees and openings by frame, and numbers over all.
@@ -141,14 +134,7 @@ func tsharkShares(t *testing.T, path string) shares {
 
 // TestTsharkSMB holds answers to trees and openings, renames, deletions and bytes written against tshark's reading.
 func TestTsharkSMB(t *testing.T) {
-	root := os.Getenv("NEUROMAST_CAPTURES")
-	if root == "" || os.Getenv("NEUROMAST_TSHARK") == "" {
-		t.Skip("`make test-tshark` runs this, with NEUROMAST_CAPTURES naming a folder of captures")
-	}
-	paths, err := filepath.Glob(filepath.Join(root, "*", "*.pcap*"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	paths := tsharkCaptures(t)
 	for _, name := range pcaps.Names() { // they hold what captures lack: renames
 		paths = append(paths, craftCapture(t, name))
 	}
@@ -161,18 +147,7 @@ func TestTsharkSMB(t *testing.T) {
 		}
 		captures++
 		ours := newShares()
-		src, err := capture.Open([]string{path}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := pipeline.New(pipeline.Config{Workers: 1, Decoder: packet.Default(), Fragments: fragment.Default(), Table: table.Default(), Proto: proto.Default()},
-			[]capture.Source{src}, ours, ours)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		readCapture(t, path, ours)
 		for _, frame := range slices.Sorted(maps.Keys(theirs.answers)) {
 			want, got := theirs.answers[frame], ours.answers[frame]
 			compared += len(want)

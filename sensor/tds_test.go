@@ -39,7 +39,7 @@ func TestTsharkTDS(t *testing.T) {
 		}
 		captures++
 		ours := map[string][]string{}
-		readFacts(t, path, func(b *flows.Batch, kind flows.Kind, index uint32) {
+		readCapture(t, path, facts(func(b *flows.Batch, kind flows.Kind, index uint32) {
 			switch kind {
 			case flows.KindSQL:
 				if s := &b.SQL[index]; !s.Call {
@@ -52,7 +52,7 @@ func TestTsharkTDS(t *testing.T) {
 					ours[k] = append(ours[k], fmt.Sprintf("%s %s from %s", map[flows.Outcome]string{flows.Failed: "failed", flows.Succeeded: "succeeded"}[a.Outcome], b.String(a.User), b.String(a.Workstation)))
 				}
 			}
-		})
+		}))
 		for frame, want := range theirs {
 			compared += len(want)
 			if got := ours[frame]; !slices.Equal(got, want) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -10,12 +9,6 @@ import (
 	"testing"
 
 	"neuromast/flows"
-	"neuromast/flows/proto"
-	"neuromast/flows/table"
-	"neuromast/sensor/capture"
-	"neuromast/sensor/fragment"
-	"neuromast/sensor/packet"
-	"neuromast/sensor/pipeline"
 )
 
 // screens collects the results of log-ins over VNC, by the frame that completed them.
@@ -43,16 +36,8 @@ var cutResults = map[string]screens{"vnc_auth_scanner.pcap": {13: "in false"}}
 
 // TestTsharkVNC holds the results of log-ins over VNC against tshark's reading.
 func TestTsharkVNC(t *testing.T) {
-	root := os.Getenv("NEUROMAST_CAPTURES")
-	if root == "" || os.Getenv("NEUROMAST_TSHARK") == "" {
-		t.Skip("`make test-tshark` runs this, with NEUROMAST_CAPTURES naming a folder of captures")
-	}
-	paths, err := filepath.Glob(filepath.Join(root, "*", "*.pcap*"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	compared, captures := 0, 0
-	for _, path := range paths {
+	for _, path := range tsharkCaptures(t) {
 		theirs, isCut := cutResults[filepath.Base(path)]
 		if !isCut {
 			theirs = tsharkScreens(t, path)
@@ -61,18 +46,7 @@ func TestTsharkVNC(t *testing.T) {
 		if len(theirs) == 0 {
 			continue
 		}
-		src, err := capture.Open([]string{path}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := pipeline.New(pipeline.Config{Workers: 1, Decoder: packet.Default(), Fragments: fragment.Default(), Table: table.Default(), Proto: proto.Default()},
-			[]capture.Source{src}, ours, ours)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		readCapture(t, path, ours)
 		captures++
 		for frame := range ours {
 			if theirs[frame] == "" {
