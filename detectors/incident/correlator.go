@@ -357,6 +357,9 @@ func (c *Correlator) join(a, b *node, m Move) {
 	if a.of == nil || b.of == nil { // forgotten since
 		return
 	}
+	if a.of != b.of && m.P > 0 && c.branch(a.of, b, m) {
+		return
+	}
 	keep, gone := a.of, b.of
 	if keep != gone {
 		if len(keep.hosts)+len(gone.hosts) > MaxHosts {
@@ -377,19 +380,65 @@ func (c *Correlator) join(a, b *node, m Move) {
 			c.supersede(gone, keep)
 		}
 	}
-	if m.P == 0 {
-		return
+	if m.P > 0 {
+		keep.note(m)
 	}
-	for i := range keep.moves {
-		if o := &keep.moves[i]; o.From == m.From && o.To == m.To {
-			if m.P > o.P {
-				o.P = m.P
+}
+
+// branch takes a host that was reached out of a case of other things that it is part of, with those whom it reached since:
+// what it does from then on is who reached it. It says false where that is the whole case: then the two are one.
+func (c *Correlator) branch(to *kase, n *node, m Move) bool {
+	from := n.of
+	with := []*node{n}
+	for i := 0; i < len(with); i++ {
+		for _, next := range from.moves {
+			if next.From != with[i].key || next.At < m.At-skew {
+				continue
 			}
+			for _, o := range from.hosts {
+				if o.key == next.To && !slices.Contains(with, o) {
+					with = append(with, o)
+				}
+			}
+		}
+	}
+	acting := 0
+	for _, o := range from.hosts {
+		if !slices.Contains(with, o) && len(o.signals) > 0 {
+			acting++
+		}
+	}
+	if acting == 0 || len(to.hosts)+len(with) > MaxHosts {
+		return false
+	}
+	for _, o := range with {
+		o.of = to
+	}
+	from.hosts = slices.DeleteFunc(from.hosts, func(o *node) bool { return slices.Contains(with, o) })
+	keyed := func(k detectors.HostKey) bool {
+		return slices.ContainsFunc(with, func(o *node) bool { return o.key == k })
+	}
+	for _, old := range from.moves {
+		if keyed(old.From) && keyed(old.To) {
+			to.note(old)
+		}
+	}
+	from.moves = slices.DeleteFunc(from.moves, func(old Move) bool { return keyed(old.From) || keyed(old.To) })
+	from.changed, to.changed, to.last = true, true, max(to.last, n.signals[len(n.signals)-1].End)
+	to.note(m)
+	return true
+}
+
+// note enters a move, once for each pair of hosts.
+func (k *kase) note(m Move) {
+	for i := range k.moves {
+		if o := &k.moves[i]; o.From == m.From && o.To == m.To {
+			o.P = max(o.P, m.P)
 			return
 		}
 	}
-	if len(keep.moves) < 2*MaxHosts {
-		keep.moves = append(keep.moves, m)
+	if len(k.moves) < 2*MaxHosts {
+		k.moves = append(k.moves, m)
 	}
 }
 
