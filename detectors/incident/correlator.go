@@ -111,7 +111,14 @@ func (n *node) earlierDays(s *detectors.Signal) int {
 	return 0
 }
 
-// trade is how much the host does to others all the time: signals about them of late, each half after a week.
+// toldOf says that another signal of the host tells of the same peer on that day: one act draws several.
+func (n *node) toldOf(s *detectors.Signal) bool {
+	return slices.ContainsFunc(n.signals, func(o *detectors.Signal) bool {
+		return o.ID != s.ID && o.Peer == s.Peer && o.Start > s.Start-dependent && o.Start < s.Start+dependent
+	})
+}
+
+// trade is how much the host does to others all the time: peers and days of which signals told of late, each half after a week.
 func (n *node) trade(now packet.Time) float64 {
 	return n.busy * math.Exp2(-float64(now-n.busyAt)/float64(7*24*time.Hour))
 }
@@ -220,7 +227,7 @@ func (c *Correlator) Take(s *detectors.Signal) {
 		s = &less
 	}
 	isNew := c.keep(n, s)
-	if isNew && s.Peer.Addr != (packet.Addr{}) {
+	if isNew && s.Peer.Addr != (packet.Addr{}) && !n.toldOf(s) {
 		n.busy, n.busyAt = n.trade(s.At)+1, s.At
 	}
 	k := n.of
@@ -295,7 +302,7 @@ func (c *Correlator) cause(r reach, s *detectors.Signal) float64 {
 	watched := max(r.at.Sub(c.first).Minutes(), observedMin)
 	drawn := float64(r.drawn) / watched
 	site := float64(c.drawn) / (max(watched, siteMin) * float64(max(c.nodes.Len(), siteHosts))) // what any host draws by itself
-	return cause(max(s.Start.Sub(r.at), 0), max(drawn, site), r.by.trade(r.at))
+	return cause(max(s.Start.Sub(r.at), 0), max(drawn, site)*rarer(s.LLR), r.by.trade(r.at))
 }
 
 // reached notes that n may act through the peer, and joins the peer's acts since then.

@@ -12,14 +12,17 @@ are joined into one where
     seven where the evidence is 6 nats or more: what more hosts use is a service.
 
 P(cause) of a reach at distance D before the act is q f(D) / (q f(D) + lambda). q = 0.3 is the chance that who reached a host
-acts through it, times (8/n)^2 where there were n > 8 signals of late about what that one does to others (each counts half after a
-week); P of causes that signals name likewise. f(D) =
-0.7 exp(-D/30 min)/30 min + 0.3 exp(-D/2 d)/2 d, since intruders go on at once or come back the next day. Lambda is the rate at
-which that host drew signals before it was reached, at least the mean of all hosts that this correlation knows (of 50 hosts
-and 7 days at least), at least 1e-5 a minute (one in ten weeks). So a management server that is everywhere all day, and a host that always drew signals, explain
-little. What a host did by the same rule on three earlier days counts 0.2 of its weight, and joins nothing. A server that two
-hosts attack does not join them: only hosts that act do. A finding about a move reaches its target from 3 nats on; below, and for
-sessions that everybody has, rule graph.path tells the steps.
+acts through it, times (8/n)^2 where signals told of n > 8 peers and days of that one of late (each counts half after a week);
+P of causes that signals name likewise. f(D) = 0.7 exp(-D/30 min)/30 min + 0.3 exp(-D/2 d)/2 d, since intruders go on at once
+or come back the next day. Lambda is the rate at which that host drew signals before it was reached, at least the mean of all
+hosts that this correlation knows (of 50 hosts and 7 days at least), times exp(-w) for an act of 1 + w nats (w at most 4: heavy
+acts are rare), at least 1e-5 a minute (one in ten weeks). So a management server that is everywhere all day, and a host that
+always drew signals, explain little. What a host did by the same rule on three earlier days counts 0.2 of its weight, and joins
+nothing.
+
+A host that was reached leaves the case of other things that it is part of, with those whom it reached since. A server that two
+hosts attack does not join them: only hosts that act do. A finding about a move reaches its target from 3 nats on; below, and
+for sessions that everybody has, rule graph.path tells the steps.
 
 # Statistic
 
@@ -40,14 +43,14 @@ Hand: psexec onto a server with 7 nats, from there a scan of 4 ten minutes later
 # Life
 
 Opened, updated when its score rises by a nat or its severity, stages or hosts change, at most once a minute of packet
-time but for a higher severity; closed after 14 days without a signal, when its evidence has
-faded to half of what opened it (looked at every hour), or at the end of the input; more evidence opens it again under its id. The id is made from that
-of its first signal and stays. Where two incidents become one, the older id stays and the other closes, superseded by it.
+time but for a higher severity; closed after 14 days without a signal, when its evidence has faded to half of what opened
+it (looked at every hour), or at the end of the input; more evidence opens it again under its id. The id is that of its
+first signal and stays. Where two incidents become one, the older id stays and the other closes, superseded by it.
 
 # State, cost
 
-16,384 hosts with at most 64 signals of about 600 bytes; 8,192 cases; 32,768 reaches. The least recently used go first, counted;
-a case that is an incident goes last. A case has at most 64 hosts and shows at most 256 signals: what comes after only counts.
+16,384 hosts with at most 64 signals of about 600 bytes and 16 reaches. The least recently used go first, counted; an open incident keeps
+what it knows of them. At most 1,024 incidents are open. A case has at most 64 hosts and shows at most 256 signals: what comes after only counts.
 
 # Blind to
 

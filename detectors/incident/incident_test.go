@@ -195,6 +195,47 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// TestBranch: a server that was part of one story is reached by somebody else days later: what it does then is theirs, and
+// what those do whom it reaches.
+func TestBranch(t *testing.T) {
+	const day = 24 * time.Hour
+	a := tell()
+	a.signal(0, "rpc.seq.psexec", "10.0.0.7", "10.0.0.9", 7)
+	a.signal(10*time.Minute, "auth.spray", "10.0.0.9", "10.0.0.2", 5)
+	a.signal(5*day, "rpc.seq.psexec", "10.0.0.5", "10.0.0.9", 7)
+	a.signal(5*day+10*time.Minute, "rpc.seq.psexec", "10.0.0.9", "10.0.0.12", 7)
+	a.signal(5*day+20*time.Minute, "auth.roast", "10.0.0.12", "10.0.0.2", 5)
+	of := func(h string) *kase { return (*a.c.nodes.Get(addressID(host(h)))).of }
+	if of("10.0.0.9") != of("10.0.0.5") || of("10.0.0.12") != of("10.0.0.5") || of("10.0.0.7") == of("10.0.0.5") {
+		t.Error("the server did not go over to who reached it")
+	}
+	a.c.Finish()
+	i := a.last()
+	var moves []string
+	for _, m := range i.Moves {
+		moves = append(moves, m.From.Addr.String()+" > "+m.To.Addr.String())
+	}
+	if want := []string{"10.0.0.5 > 10.0.0.9", "10.0.0.9 > 10.0.0.12"}; !slices.Equal(moves, want) {
+		t.Errorf("moves %v, want %v", moves, want)
+	}
+}
+
+// TestTrade: many signals of one act count once; many peers make a trade.
+func TestTrade(t *testing.T) {
+	a := tell()
+	for n := range 20 {
+		a.signal(time.Duration(n)*time.Second, "smb.exec", "10.0.0.5", "10.0.0.9", 4)
+		a.signal(time.Duration(n)*time.Second, "smb.exec", "10.0.0.6", fmt.Sprintf("10.0.1.%d", n), 4)
+	}
+	trade := func(h string) float64 { return (*a.c.nodes.Get(addressID(host(h)))).trade(a.c.now) }
+	if one, many := trade("10.0.0.5"), trade("10.0.0.6"); !near(one, 1) || !near(many, 20) {
+		t.Errorf("%v and %v, want 1 and 20", one, many)
+	}
+	if !near(aside(20), 0.16) || aside(8) != 1 || !near(rarer(3), math.Exp(-2)) || rarer(0.5) != 1 || rarer(9) != rarer(5) {
+		t.Error(aside(20), rarer(3), rarer(9))
+	}
+}
+
 // TestLife: updates at most once a minute but for a higher severity; closed 14 days after; opened again under its id.
 func TestLife(t *testing.T) {
 	a := tell()

@@ -24,6 +24,7 @@ const (
 	moveFrom  = 0.5  // P(cause) from which a move counts
 	joinFrom  = 0.3  // P(cause) from which cases are joined
 	act       = 0.3  // chance that who reached a host acts through it,
+	mostRare  = 4    // nats by which the weight of an act speaks for its cause, at most
 	manyFrom  = 8    // less where that one does more to others all the time
 	floor     = 1e-5 // signals a minute that a host draws by itself, at least
 )
@@ -60,6 +61,10 @@ func cause(distance time.Duration, drawn, trade float64) float64 {
 	f *= act * aside(trade)
 	return f / (f + max(drawn, floor))
 }
+
+// rarer is how much seldomer a host draws a signal of a weight by itself than one of a nat: weights are the logarithms of
+// just that, but not to be trusted so far.
+func rarer(llr float64) float64 { return math.Exp(-min(max(llr-1, 0), mostRare)) }
 
 // aside is what is left of the suspicion that a reach was the cause, where its actor does as much to many: the square, since
 // both that it is this one of its acts and that it is an act at all become less likely.
