@@ -55,7 +55,7 @@ func (r requests) Record(*flows.Merged) error { return nil }
 // reading. Left out are requests on connections of which the capture misses packets, and tunnels of GRE, whose keys make networks of their own.
 func TestTsharkHTTP(t *testing.T) {
 	compared, logIns, captures := 0, 0, 0
-	for _, path := range tsharkCaptures(t) {
+	for _, path := range tsharkCaptures(t, "http") {
 		theirs := tsharkRequests(t, path)
 		if len(theirs.http)+len(theirs.ntlm) == 0 {
 			continue

@@ -47,7 +47,7 @@ func (s tickets) Record(*flows.Merged) error { return nil }
 // TestTsharkKerberos holds the answers of key distribution centres against tshark's reading: kind, error, client, ciphers.
 func TestTsharkKerberos(t *testing.T) {
 	compared, captures := 0, 0
-	for _, path := range tsharkCaptures(t) {
+	for _, path := range tsharkCaptures(t, "kerberos") {
 		theirs := tsharkTickets(t, path)
 		if len(theirs) == 0 {
 			continue

@@ -59,7 +59,7 @@ func address4(a packet.Addr) string {
 // replies for IPv4 over Ethernet. Copies that a mirror made are one message here, so a capture may have fewer, by its duplicates.
 func TestTsharkLAN(t *testing.T) {
 	var messages, arps, captures uint64
-	for _, path := range tsharkCaptures(t) {
+	for _, path := range tsharkCaptures(t, "arp", "dhcp") {
 		theirs := tsharkLAN(t, path)
 		if len(theirs.dhcp) == 0 && theirs.arp == [2]uint64{} {
 			continue

@@ -43,7 +43,7 @@ type searches map[string][]string
 // filter, result and number of entries. Frames with several requests are left out, since tshark doesn't say whose filter is whose.
 func TestTsharkLDAP(t *testing.T) {
 	compared, captures := 0, 0
-	for _, path := range tsharkCaptures(t) {
+	for _, path := range tsharkCaptures(t, "ldap") {
 		theirs := tsharkSearches(t, path)
 		if len(theirs) == 0 {
 			continue

@@ -32,7 +32,7 @@ func (g *greetings) Record(*flows.Merged) error { return nil }
 // TestTsharkQUIC holds the ClientHellos of QUIC against tshark's reading: server name and first protocol of each conversation.
 func TestTsharkQUIC(t *testing.T) {
 	compared, captures := 0, 0
-	for _, path := range tsharkCaptures(t) {
+	for _, path := range tsharkCaptures(t, "quic") {
 		theirs := tsharkGreetings(t, path)
 		if len(theirs) == 0 {
 			continue

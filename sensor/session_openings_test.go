@@ -89,7 +89,7 @@ func TestTsharkRDP(t *testing.T) {
 // compareOpenings reads every capture twice; add enters what tshark says of a frame.
 func compareOpenings(t *testing.T, filter string, fields []string, add func(o openings, from, to string, f []string)) {
 	compared, captures := 0, 0 // addresses in tunnels: the innermost
-	for _, path := range tsharkCaptures(t) {
+	for _, path := range tsharkCaptures(t, "ssh", "rdp", "tpkt") {
 		args := []string{"-r", path, "-Y", filter, "-T", "fields", "-E", "separator=|", "-E", "occurrence=l"}
 		for _, f := range append([]string{"ip.src", "tcp.srcport", "ip.dst", "tcp.dstport"}, fields...) {
 			args = append(args, "-e", f)

@@ -134,7 +134,7 @@ func tsharkShares(t *testing.T, path string) shares {
 
 // TestTsharkSMB holds answers to trees and openings, renames, deletions and bytes written against tshark's reading.
 func TestTsharkSMB(t *testing.T) {
-	paths := tsharkCaptures(t)
+	paths := tsharkCaptures(t, "smb2", "smb")
 	for _, name := range pcaps.Names() { // they hold what captures lack: renames
 		paths = append(paths, craftCapture(t, name))
 	}

@@ -13,7 +13,7 @@ import (
 // TDS in clear.
 func TestTsharkTDS(t *testing.T) {
 	compared, captures := 0, 0
-	for _, path := range append(tsharkCaptures(t), craftCapture(t, "database")) {
+	for _, path := range append(tsharkCaptures(t, "tds"), craftCapture(t, "database")) {
 		rows := tsharkFields(t, path, "tds && !_ws.malformed", []string{"frame.number", "tcp.stream", "tds.query", "tds.7login.username", "tds.7login.clientname", "tds.error.number", "tds.loginack.progname"})
 		theirs := map[string][]string{}
 		user := map[string]string{} // by stream

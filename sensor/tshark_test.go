@@ -4,8 +4,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"neuromast/flows/proto"
 	"neuromast/flows/table"
@@ -40,8 +44,52 @@ func readCapture(t *testing.T, path string, r reader) *pipeline.Totals {
 	return totals
 }
 
-// tsharkCaptures lists the captures that tests against tshark read; it skips where there is no tshark.
-func tsharkCaptures(t *testing.T) []string {
+// spoken holds, by capture, the protocols that tshark finds: looked at once for all tests.
+var spoken struct {
+	sync.Mutex
+	by map[string]map[string]bool
+}
+
+// speak says in which of the captures tshark finds any of some protocols.
+func speak(t *testing.T, paths, protocols []string) (speaking []string) {
+	t.Helper()
+	spoken.Lock()
+	defer spoken.Unlock()
+	if spoken.by == nil {
+		spoken.by = map[string]map[string]bool{}
+		all := make([]map[string]bool, len(paths))
+		var g errgroup.Group
+		g.SetLimit(2)
+		for i, path := range paths {
+			g.Go(func() error {
+				out, _ := exec.Command("tshark", "-r", path, "-T", "fields", "-e", "frame.protocols").Output() // cut files end with an error
+				all[i] = map[string]bool{}
+				for line := range strings.Lines(string(out)) {
+					for name := range strings.SplitSeq(strings.TrimSpace(line), ":") {
+						all[i][name] = true
+					}
+				}
+				return nil
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		for i, path := range paths {
+			spoken.by[path] = all[i]
+		}
+	}
+	for _, path := range paths {
+		if slices.ContainsFunc(protocols, func(p string) bool { return spoken.by[path][p] }) {
+			speaking = append(speaking, path)
+		}
+	}
+	return speaking
+}
+
+// tsharkCaptures lists the captures that tests against tshark read, those in which it finds any of the protocols; it skips
+// where there is no tshark.
+func tsharkCaptures(t *testing.T, protocols ...string) []string {
 	t.Helper()
 	root := os.Getenv("NEUROMAST_CAPTURES")
 	if root == "" || os.Getenv("NEUROMAST_TSHARK") == "" {
@@ -51,7 +99,7 @@ func tsharkCaptures(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return paths
+	return speak(t, paths, protocols)
 }
 
 // tsharkFields runs tshark and returns for each frame the occurrences of each field.

@@ -37,7 +37,7 @@ var cutResults = map[string]screens{"vnc_auth_scanner.pcap": {13: "in false"}}
 // TestTsharkVNC holds the results of log-ins over VNC against tshark's reading.
 func TestTsharkVNC(t *testing.T) {
 	compared, captures := 0, 0
-	for _, path := range tsharkCaptures(t) {
+	for _, path := range tsharkCaptures(t, "vnc") {
 		theirs, isCut := cutResults[filepath.Base(path)]
 		if !isCut {
 			theirs = tsharkScreens(t, path)
