@@ -144,8 +144,7 @@ type kase struct {
 	hosts    []*node
 	moves    []Move
 	last     packet.Time // end of the latest signal
-	full     int
-	told     *Incident // the last record; nil: never an incident
+	told     *Incident   // the last record; nil: never an incident
 	isOpen   bool
 	looked   packet.Time // when it was last judged for what is left of it
 	toldAt   packet.Time
@@ -370,7 +369,6 @@ func (c *Correlator) join(a, b *node, m Move) {
 	keep, gone := a.of, b.of
 	if keep != gone {
 		if len(keep.hosts)+len(gone.hosts) > MaxHosts {
-			keep.full++
 			c.stats.Full++
 			return
 		}
